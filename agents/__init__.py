@@ -1,0 +1,1 @@
+"""The chooser: from observation to probabilities."""

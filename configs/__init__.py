@@ -1,0 +1,1 @@
+"""Which one: a yaml for every constructor."""

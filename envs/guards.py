@@ -1,0 +1,77 @@
+"""Guards: what the rules forbid; each answers True where an activity is allowed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .observer import Observer, Record
+
+
+class Guard(ABC):
+    """A rule over what is known of a learner: a pure function of the observer and the record."""
+
+    @abstractmethod
+    def __call__(self, observer: Observer, record: Record) -> Tensor:
+        """Return (B, A) bool, True where the activity is allowed."""
+
+    def over(self, observer: Observer, record: Record) -> Tensor:
+        """Return (B,) bool, True where this rule ends the session because nothing fits any more."""
+        return torch.zeros_like(record.step, dtype=torch.bool)
+
+
+@dataclass(frozen=True)
+class Prerequisites(Guard):
+    """Every prerequisite skill is believed mastered, and every prerequisite activity has been done.
+
+    `threshold` is the believed mastery that opens a skill. An activity of several skills needs those of all of them,
+    except the skills that it teaches itself.
+    """
+
+    threshold: float = 0.6
+
+    def __call__(self, observer: Observer, record: Record) -> Tensor:
+        allowed = torch.ones_like(record.veto)
+        if not observer.needs.empty:
+            unmastered = observer.tracer.mastery(record.belief) < self.threshold
+            allowed = unmastered.float() @ observer.closes == 0
+        after = observer.after
+        if not after.empty:
+            done = record.attempts > 0
+            allowed = allowed & (done[:, after.index] | ~after.real).all(-1)
+        return allowed
+
+
+@dataclass(frozen=True)
+class TimeBudget(Guard):
+    """The activity's typical minutes fit into what is left of the learner's time."""
+
+    def __call__(self, observer: Observer, record: Record) -> Tensor:
+        left = record.minutes_budget - record.minutes_used
+        return observer.minutes <= left[:, None]
+
+    def over(self, observer: Observer, record: Record) -> Tensor:
+        return observer.minutes.min() > record.minutes_budget - record.minutes_used
+
+
+@dataclass(frozen=True)
+class Offered(Guard):
+    """The activity is offered to the learner's role."""
+
+    def __call__(self, observer: Observer, record: Record) -> Tensor:
+        return observer.offered[record.role]
+
+
+@dataclass(frozen=True)
+class KSSWalk(Guard):
+    """The moves that the KSS learner accepts: neighbours of the last concept in its graph (any, at the start)."""
+
+    def __call__(self, observer: Observer, record: Record) -> Tensor:
+        from .students.kss import legal
+
+        return legal(record.last)

@@ -1,0 +1,201 @@
+"""Observer: all that a recommender may know of a learner, and all that it may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.catalog import Catalog
+from .guards import Guard
+from .skills import Padded, skills_of
+from .student import Context
+from .tracer import Evidence, Tracer
+
+NOBODY = -1  # the value of `override` and `last` when there is none
+
+
+class Record(NamedTuple):
+    """What is known of B learners; everything a recommendation depends on."""
+
+    belief: Any
+    role: Tensor  # (B,) int64
+    goal: Tensor  # (B, K) float32
+    attempts: Tensor  # (B, A) int16
+    last: Tensor  # (B,) int64, the latest activity taken up, -1 none
+    last_correct: Tensor  # (B,) float32, its answer; 0.5 when there is none
+    step: Tensor  # (B,) int64, activities given so far
+    minutes_used: Tensor  # (B,) float32
+    minutes_budget: Tensor  # (B,) float32, inf = no limit
+    override: Tensor  # (B,) int64, the activity a person chose, -1 none
+    veto: Tensor  # (B, A) bool, what a person forbade
+
+
+class Observation(NamedTuple):
+    """What an agent sees."""
+
+    features: Tensor  # (B, F) float32
+    mask: Tensor  # (B, A) bool, True = may be chosen; never an empty row
+    handover: Tensor  # (B,) bool, True where nothing was allowed and a person should take over
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """The shape of observations: where each group of features lies, and the catalogue in numbers."""
+
+    groups: tuple[tuple[str, int], ...]  # (name, width) in order
+    n_activities: int
+    skills: Padded  # (A, M)
+    minutes: Tensor  # (A,)
+    horizon: int
+
+    @property
+    def n_features(self) -> int:
+        return sum(width for _, width in self.groups)
+
+    def of(self, observation: Observation, name: str) -> Tensor:
+        """Return the columns of `features` that the group `name` owns; KeyError names the groups there are."""
+        start = 0
+        for group, width in self.groups:
+            if group == name:
+                return observation.features[:, start : start + width]
+            start += width
+        raise KeyError(f"no feature group {name!r}; there are {[group for group, _ in self.groups]}")
+
+
+@dataclass(frozen=True, eq=False)
+class Observer:
+    """Builds what a policy sees, in simulation, in replay and in production alike.
+
+    The order in `observe` is fixed: automatic guards are ANDed; a human override leaves one true entry; a human veto is
+    then removed; an empty row becomes the catalogue's safe fallback and is reported as a hand-over to a person.
+    """
+
+    tracer: Tracer
+    catalog: Catalog
+    guards: dict[str, Guard]
+    horizon: int  # activities in a session
+
+    @cached_property
+    def skills(self) -> Padded:
+        return skills_of(self.catalog)
+
+    @cached_property
+    def minutes(self) -> Tensor:
+        return torch.from_numpy(self.catalog.minutes()).float()
+
+    @cached_property
+    def offered(self) -> Tensor:
+        return torch.from_numpy(self.catalog.offered())
+
+    @cached_property
+    def needs(self) -> Padded:
+        """The prerequisite skills of each activity, without those it teaches itself."""
+        q, before = self.catalog.q_matrix(), self.catalog.skill_prerequisites()
+        return Padded.of(((q.astype(np.int64) @ before.astype(np.int64)) > 0) & ~q)
+
+    @cached_property
+    def closes(self) -> Tensor:
+        """(K, A) float32, 1 where an unmastered skill closes an activity."""
+        matrix = torch.zeros(self.needs.index.shape[0], len(self.catalog.skill_ids))
+        return matrix.scatter_add_(1, self.needs.index, self.needs.real.float()).t().contiguous()
+
+    @cached_property
+    def after(self) -> Padded:
+        """The prerequisite activities of each activity."""
+        return Padded.of(self.catalog.activity_prerequisites())
+
+    @cached_property
+    def space(self) -> Space:
+        k, a = len(self.catalog.skill_ids), len(self.catalog.activity_ids)
+        extra = self.tracer.features(self.tracer.start(1)).shape[1]
+        groups = (("mastery", k), ("goal", k), ("belief", extra), ("progress", 3))
+        return Space(groups, a, self.skills, self.minutes, self.horizon)
+
+    def unguarded(self) -> Observer:
+        """Return the same observer without automatic guards; what people say still holds."""
+        return replace(self, guards={})
+
+    def start(self, context: Context) -> Record:
+        """Return the records of learners who just enrolled, their known past already taken in."""
+        n, a = context.role.shape[0], len(self.catalog.activity_ids)
+        device = context.role.device
+        none = torch.full((n,), NOBODY, dtype=torch.int64, device=device)
+        zero = torch.zeros(n, device=device)
+        record = Record(
+            belief=self.tracer.start(n),
+            role=context.role,
+            goal=context.goal,
+            attempts=torch.zeros(n, a, dtype=torch.int16, device=device),
+            last=none,
+            last_correct=zero + 0.5,
+            step=torch.zeros_like(none),
+            minutes_used=zero,
+            minutes_budget=context.minutes,
+            override=none.clone(),
+            veto=torch.zeros(n, a, dtype=torch.bool, device=device),
+        )
+        yes = torch.ones(n, dtype=torch.bool, device=device)
+        for t in range(context.past_activity.shape[1]):
+            record = self.update(record, context.past_activity[:, t], context.past_correct[:, t], zero, yes)
+        return record._replace(step=torch.zeros_like(none))
+
+    def allowed(self, record: Record) -> Tensor:
+        """Return (B, A) bool, what the automatic guards allow."""
+        mask = torch.ones_like(record.veto)
+        for guard in self.guards.values():
+            mask = mask & guard(self, record)
+        return mask
+
+    def over(self, record: Record) -> Tensor:
+        """Return (B,) bool, True where the session has reached its length or a guard ends it."""
+        done = record.step >= self.horizon
+        for guard in self.guards.values():
+            done = done | guard.over(self, record)
+        return done
+
+    def observe(self, record: Record) -> Observation:
+        """Return features and mask of each learner."""
+        mask = self.allowed(record)
+        overridden = record.override >= 0
+        if bool(overridden.any()):
+            forced = torch.zeros_like(mask).scatter(1, record.override.clamp_min(0)[:, None], True)
+            mask = torch.where(overridden[:, None], forced, mask)
+        mask = mask & ~record.veto
+        handover = ~mask.any(1)
+        mask[handover, self.catalog.fallback] = True
+        return Observation(self._features(record), mask, handover)
+
+    def _features(self, record: Record) -> Tensor:
+        limited = torch.isfinite(record.minutes_budget)
+        left = (record.minutes_budget - record.minutes_used) / record.minutes_budget
+        left = torch.where(limited, left, torch.ones_like(left))
+        progress = torch.stack([record.last_correct, record.step / self.horizon, left], 1)
+        belief = self.tracer.features(record.belief)
+        return torch.cat([self.tracer.mastery(record.belief), record.goal, belief, progress], 1)
+
+    def update(self, record: Record, activity: Tensor, correct: Tensor, minutes: Tensor, accepted: Tensor) -> Record:
+        """Return the records after each learner was given `activity`; a declined one leaves only its time and answer.
+
+        An override is used up by the activity it chose.
+        """
+        belief = self.tracer.update(record.belief, Evidence(activity, correct))
+        one = torch.ones_like(activity, dtype=torch.int16)[:, None]
+        return record._replace(
+            belief=belief,
+            attempts=record.attempts.scatter_add(1, activity[:, None], one),
+            last=torch.where(accepted, activity, record.last),
+            last_correct=correct,
+            step=record.step + 1,
+            minutes_used=record.minutes_used + minutes,
+            override=torch.full_like(record.override, NOBODY),
+        )
+
+    def elapse(self, record: Record, days: Tensor) -> Record:
+        """Return the records after `days` (B,) without an activity."""
+        return record._replace(belief=self.tracer.elapse(record.belief, days))
+

@@ -1,0 +1,109 @@
+"""Counter-based random numbers: learner i lives the same life in any batch, on any device, after any resume.
+
+Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, 2011) turns (seed, purpose, learner, episode, step) into uniforms.
+Nothing is stored but the counters, so no global state exists that could drift between two runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_M0, _M1 = 0xD2511F53, 0xCD9E8D57
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_WORD = 0xFFFFFFFF
+_TINY = 4  # below this many counters plain Python integers beat array calls
+
+
+class Purpose(IntEnum):
+    """What a draw is for; draws of two purposes never share a counter."""
+
+    ENROL = 1
+    ANSWER = 2
+    ACT = 3
+    ELAPSE = 4
+    LEARN = 5
+    MINUTES = 6
+    TRAITS = 7
+
+
+def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: int, k1: int) -> tuple[Any, Any, Any, Any]:
+    """Return the four 32-bit words of Philox 4x32-10 for counters `c0..c3` and key `k0, k1`.
+
+    The counters may be Python integers, NumPy uint64 arrays or torch int64 tensors, all holding 32-bit words;
+    the words that come back are of the same kind (Salmon et al. 2011, section 3.3).
+    """
+    for _ in range(10):
+        p0, p1 = c0 * _M0, c2 * _M1
+        c0, c1, c2, c3 = ((p1 >> 32) & _WORD) ^ c1 ^ k0, p1 & _WORD, ((p0 >> 32) & _WORD) ^ c3 ^ k1, p0 & _WORD
+        k0, k1 = (k0 + _W0) & _WORD, (k1 + _W1) & _WORD
+    return c0, c1, c2, c3
+
+
+def derive(seed: int, *names: str | int) -> int:
+    """Return a 32-bit seed for a named part of a run, such as `derive(3, "evaluate")`."""
+    text = ":".join(str(part) for part in (seed, *names)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")
+
+
+@dataclass(frozen=True, eq=False)
+class Rng:
+    """The random numbers of B learners at one moment of their lives.
+
+    `learner`, `episode` and `step` are int64 tensors of shape (B,) with values below 2**32.
+    """
+
+    seed: int
+    learner: Tensor  # (B,)
+    episode: Tensor  # (B,)
+    step: Tensor  # (B,)
+
+    @staticmethod
+    def enrol(seed: int, first: int, n: int, device: torch.device | str = "cpu") -> Rng:
+        """Return the numbers of learners first .. first+n-1 at the start of their first episode."""
+        learner = torch.arange(first, first + n, dtype=torch.int64, device=device)
+        zero = torch.zeros_like(learner)
+        return Rng(seed, learner, zero, zero)
+
+    def at(self, step: int | Tensor) -> Rng:
+        """Return the same learners' numbers at `step`."""
+        if isinstance(step, int):
+            step = torch.full_like(self.learner, step)
+        return replace(self, step=step)
+
+    def __len__(self) -> int:
+        return self.learner.shape[0]
+
+    def uniform(self, purpose: Purpose, n: int = 1, block: int = 0) -> Tensor:
+        """Return (B, n) float32 uniforms in [0, 1); `block` opens a further, disjoint set for the same purpose."""
+        blocks = range(block << 16, (block << 16) + (n + 3) // 4)
+        key = (self.seed & _WORD, int(purpose))
+        if self.learner.device.type != "cpu":
+            words = [w for b in blocks for w in philox(self.learner, self.episode, self.step, _like(self.learner, b), *key)]
+            return torch.stack(words[:n], 1).bitwise_right_shift(8).to(torch.float32) * 2.0**-24
+        if len(self) <= _TINY:
+            rows = zip(self.learner.tolist(), self.episode.tolist(), self.step.tolist(), strict=True)
+            drawn = [[w for b in blocks for w in philox(i, e, t, b, *key)][:n] for i, e, t in rows]
+            return torch.tensor([[(w >> 8) * 2.0**-24 for w in row] for row in drawn], dtype=torch.float32).reshape(-1, n)
+        c0, c1, c2 = (c.numpy().astype(np.uint64) for c in (self.learner, self.episode, self.step))
+        out = np.empty((n, len(self)), np.float32)
+        for j, b in enumerate(blocks):
+            for i, word in enumerate(philox(c0, c1, c2, np.uint64(b), *key)[: n - 4 * j]):
+                out[4 * j + i] = (word >> np.uint64(8)) * np.float32(2.0**-24)
+        return torch.from_numpy(out).t()
+
+    def normal(self, purpose: Purpose, n: int = 1, block: int = 0) -> Tensor:
+        """Return (B, n) standard normals by Box and Muller (1958)."""
+        u = self.uniform(purpose, 2 * n, block)
+        radius = torch.sqrt(-2.0 * torch.log1p(-u[:, :n]))
+        return radius * torch.cos(2.0 * torch.pi * u[:, n:])
+
+
+def _like(counter: Tensor, value: int) -> Tensor:
+    return torch.full_like(counter, value)

@@ -1,0 +1,58 @@
+"""The catalogue's skill structure as padded index tensors: gathers instead of dense products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.catalog import Catalog
+
+
+@dataclass(frozen=True, eq=False)
+class Padded:
+    """Lists of different lengths as one index table: row i holds `index[i]` where `real[i]` is True, else 0."""
+
+    index: Tensor  # (R, M) int64
+    real: Tensor  # (R, M) bool
+
+    @staticmethod
+    def of(matrix: np.ndarray) -> Padded:
+        """Return the column indices of the True entries of a boolean (R, C) matrix, row by row; M >= 1."""
+        width = max(1, int(matrix.sum(1).max(initial=0)))
+        index = np.zeros((matrix.shape[0], width), np.int64)
+        real = np.zeros((matrix.shape[0], width), bool)
+        rows, columns = np.nonzero(matrix)
+        place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        index[rows, place], real[rows, place] = columns, True
+        return Padded(torch.from_numpy(index), torch.from_numpy(real))
+
+    @property
+    def empty(self) -> bool:
+        """True when no row lists anything."""
+        return not bool(self.real.any())
+
+    @property
+    def single(self) -> bool:
+        """True when every row lists exactly one thing."""
+        return self.index.shape[1] == 1 and bool(self.real.all())
+
+
+def skills_of(catalog: Catalog) -> Padded:
+    """Return the skills of each activity, (A, M)."""
+    return Padded.of(catalog.q_matrix())
+
+
+def parents_of(catalog: Catalog) -> Padded:
+    """Return the prerequisite skills of each skill, (K, P)."""
+    return Padded.of(catalog.skill_prerequisites())
+
+
+def mean_over_skills(values: Tensor, skills: Padded) -> Tensor:
+    """Return (B, A), the mean of `values` (B, K) over the skills of each activity."""
+    if skills.single:
+        return values[:, skills.index[:, 0]]
+    weight = skills.real.to(values.dtype)
+    return (values[:, skills.index] * weight).sum(-1) / weight.sum(-1).clamp_min(1.0)

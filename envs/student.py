@@ -1,0 +1,67 @@
+"""Student: how learners really are; the recommender never sees one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple, Self
+
+from torch import Tensor
+
+from ..data.catalog import Catalog
+from ..data.log import Log
+from .rng import Rng
+
+State = Any  # a NamedTuple of tensors with the learner axis first; each student has its own
+
+
+class Context(NamedTuple):
+    """What is openly known of learners when they enrol."""
+
+    role: Tensor  # (B,) int64, index into catalog.roles
+    goal: Tensor  # (B, K) float32, 1 where the learner needs the skill
+    minutes: Tensor  # (B,) float32, the time the learner has for the programme; inf = no limit
+    past_activity: Tensor  # (B, H) int64, what was done before enrolment, oldest first; H may be 0
+    past_correct: Tensor  # (B, H) float32
+
+
+class Response(NamedTuple):
+    """What comes back when a learner is given an activity."""
+
+    correct: Tensor  # (B,) float32 in [0, 1]
+    minutes: Tensor  # (B,) float32, the time it took
+    accepted: Tensor  # (B,) bool, False where the learner could not take the activity up and learnt nothing
+    finished: Tensor  # (B,) bool, True where the learner has nothing left to reach or has left
+
+
+class Student(ABC):
+    """A population of simulated learners; states are explicit and every method is pure.
+
+    Shapes: B learners (= len(rng)), A activities, K skills. Every draw comes from `rng`, so learner i lives the same
+    life in any batch.
+    """
+
+    catalog: Catalog | None  # what these learners can be given; None until fitted
+
+    @abstractmethod
+    def fit(self, log: Log | None, catalog: Catalog | None) -> Self:
+        """Return a copy fitted to `log`; hand-made learners, who bring their own catalogue, return themselves."""
+
+    @abstractmethod
+    def enrol(self, rng: Rng) -> State:
+        """Return the states of B new learners."""
+
+    @abstractmethod
+    def context(self, state: State) -> Context:
+        """Return what may be known of these learners before the first activity."""
+
+    @abstractmethod
+    def answer(self, state: State, activity: Tensor, rng: Rng) -> tuple[State, Response]:
+        """Return the states and responses after each learner did `activity` (B,) int64."""
+
+    @abstractmethod
+    def elapse(self, state: State, days: Tensor, rng: Rng) -> State:
+        """Return the states after `days` (B,) without practice."""
+
+    @abstractmethod
+    def mastery(self, state: State) -> Tensor:
+        """Return (B, K) in [0, 1], the true mastery of each skill; for outcomes and reports, never for agents."""

@@ -1,0 +1,1 @@
+"""Simulated learners, one file each."""

@@ -1,0 +1,1 @@
+"""Knowledge-tracing models, one file each."""

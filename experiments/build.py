@@ -1,0 +1,128 @@
+"""Build: from a composed config to a world, an agent and the policies it is compared with; all the wiring there is."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from ..agents.agent import Agent, Policy
+    from ..data.catalog import Catalog
+    from ..data.log import Split
+    from ..envs.classroom import World
+    from ..envs.observer import Space
+    from ..envs.student import Student
+
+GIVEN = frozenset({"space", "catalog", "observer", "student"})  # what code hands over; no yaml can say it
+
+
+class ConfigError(ValueError):
+    """A config that cannot be built; the message names the key and the nearest right one."""
+
+
+def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (path, mapping) of every mapping with a `_target_`, at any depth of plain dicts and lists."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield path or "config", node
+        for key, value in node.items():
+            yield from targets(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from targets(value, f"{path}[{i}]")
+
+
+def check(node: Any) -> None:
+    """Bind every `_target_`'s keys to its constructor, before anything runs; ConfigError names what does not fit."""
+    for path, mapping in targets(node):
+        target = mapping["_target_"]
+        module, _, name = str(target).rpartition(".")
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(f"{path}._target_: there is no {target!r} ({error})") from error
+        accepted = inspect.signature(found).parameters
+        for key in mapping:
+            if key != "_target_" and key not in accepted:
+                near = difflib.get_close_matches(key, accepted, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else f"; it takes {sorted(set(accepted) - GIVEN)}"
+                raise ConfigError(f"{path}.{key}: {name} has no {key!r}{hint}")
+        missing = [
+            key
+            for key, parameter in accepted.items()
+            if parameter.default is inspect.Parameter.empty and key not in mapping and key not in GIVEN
+        ]
+        if missing:
+            raise ConfigError(f"{path}: {name} needs {missing}; say {path}.{missing[0]}=...")
+
+
+def make(node: DictConfig, **given: Any) -> Any:
+    """Return what `node` describes; `given` are the objects that code hands over."""
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    return instantiate(OmegaConf.to_container(node, resolve=True), **given, _convert_="all")
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """A data set, split by learner; `split` is None where the learners are made by hand."""
+
+    name: str
+    catalog: Catalog | None
+    split: Split | None
+    summary: dict[str, Any]
+
+
+def facts(cfg: DictConfig) -> Facts:
+    """Load the source of `cfg` and split its learners."""
+    if not cfg.source:
+        return Facts(
+            "none", None, None, {"name": "none (learners made by hand)", "digest": "", "learners": 0, "rows": 0}
+        )
+    log, catalog = make(cfg.source).load()
+    split = log.split(cfg.seed, valid=cfg.split.valid, test=cfg.split.test)
+    summary = {"name": log.name, "digest": log.digest(), "learners": len(log.learners), "rows": len(log)}
+    return Facts(log.name, catalog, split, summary | {"catalog_digest": catalog.digest(), "notes": list(log.notes)})
+
+
+def fit_student(node: DictConfig, known: Facts) -> Student:
+    """Return the learners of `node`, fitted to the training learners where they come from a log."""
+    student: Student = make(node).fit(known.split.train if known.split else None, known.catalog)
+    return student
+
+
+def fit_world(cfg: DictConfig, known: Facts) -> World:
+    """Fit the learners and the observer's tracer to the log's training learners; put the world together."""
+    from ..envs.classroom import Pace, World
+    from ..envs.observer import Observer
+
+    student = fit_student(cfg.student, known)
+    catalog = known.catalog or student.catalog
+    if catalog is None:
+        raise ConfigError("no catalogue: choose a source, or a student that brings its own")
+    same = cfg.student.get("tracer") == cfg.tracer  # fitted to the same rows: the same model, so once is enough
+    tracer = student.tracer if same else make(cfg.tracer).fit(known.split.train if known.split else None, catalog)  # type: ignore[attr-defined]
+    guards = {name: make(node) for name, node in cfg.guards.items()}
+    outcomes = {name: make(node) for name, node in cfg.outcomes.items()}
+    observer = Observer(tracer, catalog, guards, cfg.horizon)
+    return World(student, observer, outcomes, dict(cfg.reward), Pace(cfg.pace.sitting, cfg.pace.gap_days))
+
+
+def make_agent(cfg: DictConfig, space: Space) -> Agent:
+    """Return the agent of `cfg`; a policy that never learns is wrapped as one."""
+    from ..agents.agent import Policy, Still
+
+    made = make(cfg.agent, space=space)
+    return Still(made) if isinstance(made, Policy) else made
+
+
+def make_baselines(cfg: DictConfig, space: Space) -> dict[str, tuple[str, Policy]]:
+    """Return (kind, policy) of each baseline by name."""
+    return {name: (node.kind, make(node.policy, space=space)) for name, node in cfg.baselines.items()}

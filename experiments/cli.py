@@ -1,0 +1,40 @@
+"""The command line: `trailmark VERB ...`; every verb is one file of this room."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from importlib.metadata import version
+
+VERBS = {
+    "train": "fit, simulate, train, evaluate, track, export and report one experiment (Hydra overrides; -m for many)",
+    "evaluate": "play a run's policy again, on more learners or on learners of another kind",
+    "compare": "set finished runs side by side, with intervals over seeds",
+    "report": "write a run's HTML report again",
+    "export": "copy a run's policy bundle to a folder",
+    "recommend": "ask a policy bundle for the next activities of one learner",
+    "bench": "measure steps and samples per second on this machine",
+}
+
+
+def main() -> None:
+    """Run the verb that the first word names; exit status 2 when there is none such."""
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return
+    if words[0] == "--version":
+        print(f"trailmark {version('trailmark')}")
+        return
+    if words[0] not in VERBS:
+        print(f"trailmark: no verb {words[0]!r}\n\n{_help()}", file=sys.stderr)
+        raise SystemExit(2)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in one order: the same seed gives the same numbers
+    importlib.import_module(f".{words[0]}", __package__).main(words[1:])
+
+
+def _help() -> str:
+    lines = [f"  {verb:<10} {what}" for verb, what in VERBS.items()]
+    return "\n".join(["usage: trailmark VERB ...", "", *lines, "", "`trailmark VERB --help` says more."])

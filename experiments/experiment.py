@@ -1,0 +1,250 @@
+"""Experiment: the main job as a list of steps, from facts to a report."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from ..agents.bundle import PolicyBundle
+from ..agents.loop import train
+from ..envs import pack
+from ..envs.rng import derive
+from . import evaluation as ev
+from .build import ConfigError, check, facts, fit_student, fit_world, make_agent, make_baselines
+from .console import Console
+from .runs import Run, commit, find, now, write_json
+from .track import Track
+
+if TYPE_CHECKING:
+    from ..agents.agent import Agent
+    from ..envs.classroom import World
+    from .build import Facts
+
+
+@dataclass
+class Experiment:
+    """One run of `trailmark train`; `run()` reads from top to bottom."""
+
+    cfg: DictConfig
+    run_: Run
+    track: Track
+    console: Console
+    resumed: bool
+
+    @staticmethod
+    def of(cfg: DictConfig, parent: str | None) -> Experiment:
+        """Open a new run, or with `cfg.resume` the run that was stopped, under its own config."""
+        torch.set_num_threads(1)  # sums in one order: the same seed gives the same numbers
+        console = Console()
+        if cfg.resume:
+            old = find(cfg.output, str(cfg.resume))
+            cfg = OmegaConf.load(old.config)  # type: ignore[assignment]
+            return Experiment(cfg, old, Track.resume(old.id), console, True)
+        plain = OmegaConf.to_container(cfg, resolve=True)
+        check(plain)
+        if cfg.primary not in cfg.outcomes:
+            raise ConfigError(f"primary={cfg.primary}: no such outcome; there are {list(cfg.outcomes)}")
+        tags = {"commit": commit(), "seed": str(cfg.seed), "trailmark.attempt": uuid.uuid4().hex[:8]}
+        agent = str(cfg.agent._target_).rsplit(".", 1)[-1]
+        track = Track.start(cfg.name, f"{agent} seed {cfg.seed}", _flatten(plain), tags, parent)
+        run = Run(Path(cfg.output) / track.run_id)
+        run.folder.mkdir(parents=True)
+        OmegaConf.save(cfg, run.config, resolve=True)
+        track.artifact(run.config)
+        return Experiment(cfg, run, track, console, False)
+
+    def run(self) -> None:
+        """Go through all steps; the run ends FINISHED, KILLED (Ctrl-C, SIGTERM) or FAILED."""
+        if self.run_.finished:
+            self.track.finish("FINISHED")
+            self.console.say(f"run {self.run_.id} had already finished; its report is {self.run_.report}")
+            self.console.table(self.run_.read_evaluation())
+            return
+        try:
+            self._steps()
+        except KeyboardInterrupt:
+            self.track.finish("KILLED")
+            self.console.say(f"stopped; go on with: trailmark train resume={self.run_.id}")
+            raise
+        except BaseException:
+            self.track.finish("FAILED")
+            raise
+        self.track.finish("FINISHED")
+
+    def _steps(self) -> None:
+        say = self.console.say
+        say(f"run {self.run_.id}  experiment {self.cfg.name}  seed {self.cfg.seed}")
+        with self.console.step("load catalogue and log"):
+            known = facts(self.cfg)
+            self.track.tag("data", known.summary["digest"] or known.name)
+        for note in known.summary.get("notes", []):
+            say(f"  note: {note}")
+        world = self._world(known)
+        with self.console.step("check the tracer on learners never seen"):
+            tracing = self._tracing(world, known)
+        if tracing:
+            self.track.log(0, {"tracer_auc": tracing["auc"]["value"], "tracer_log_loss": tracing["log_loss"]})
+        agent = make_agent(self.cfg, world.observer.space)
+        history = self._train(world, agent)
+        found = self._evaluate(world, agent, known, tracing, history)
+        with self.console.step("save bundle, evaluation and report"):
+            self._save(world, agent, found)
+        self.console.table(found)
+        say(f"report: {self.run_.report}    bundle: {self.run_.bundle}    mlflow ui --backend-store-uri sqlite:///mlflow.db")
+
+    def _world(self, known: Facts) -> World:
+        if self.run_.world.exists():
+            world: World = pack.load(self.run_.world)
+            return world
+        with self.console.step("fit the learners' model to the log's training learners"):
+            world = fit_world(self.cfg, known)
+            pack.save(world, self.run_.world)
+        return pack.load(self.run_.world)  # type: ignore[no-any-return]  # what a resumed run would have
+
+    def _tracing(self, world: World, known: Facts) -> dict[str, Any]:
+        if known.split is None or known.catalog is None or not len(known.split.test):
+            return {}
+        return ev.tracing(world.observer.tracer, known.split.train, known.split.test, known.catalog)
+
+    def _train(self, world: World, agent: Agent) -> dict[str, Any]:
+        """Train from the last checkpoint on, and return the learning curve."""
+        t, seed, primary = self.cfg.training, self.cfg.seed, self.cfg.primary
+        history: dict[str, Any] = {"cohort": 0, "steps": [], "return": [], "heldout": []}
+        if self.run_.checkpoint.exists():
+            history, state = pack.read(self.run_.checkpoint)
+            agent.restore(state)
+            self.console.say(f"resumed after cohort {history['cohort']} of {t.cohorts}")
+        cohorts = t.cohorts if agent.state() else 0  # a policy that never learns needs no training
+        so_far = history["steps"][-1] if history["steps"] else 0.0
+        with self.console.progress("train", cohorts, history["cohort"]) as advance:
+            for metrics in train(world, agent, seed, t.learners, history["cohort"], cohorts):
+                cohort = history["cohort"] = history["cohort"] + 1
+                so_far += metrics.pop("steps")
+                history["steps"].append(so_far)
+                history["return"].append(metrics["return"])
+                if t.evaluate_every and cohort % t.evaluate_every == 0:
+                    found = ev.heldout(world, agent.decide(), seed, t.evaluate_learners, primary)
+                    history["heldout"].append({"step": so_far, **found})
+                    metrics[f"heldout_{primary}"] = found["value"]
+                self.track.log(cohort, metrics | {"learner_steps": so_far})
+                if cohort % t.checkpoint_every == 0 or cohort == cohorts:
+                    self.track.flush()
+                    pack.write(self.run_.checkpoint, history, agent.state())
+                advance(f"return {metrics['return']:.4f}")
+        return history
+
+    def _evaluate(
+        self, world: World, agent: Agent, known: Facts, tracing: dict[str, Any], history: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Play the trained policy and everything it must beat on fresh learners, and say what was found."""
+        cfg, e = self.cfg, self.cfg.evaluation
+        name = str(cfg.agent._target_).rsplit(".", 1)[-1].lower()
+        contestants: ev.Contestants = {name: ("trained" if agent.state() else "baseline", agent.decide())}
+        contestants |= {key: value for key, value in make_baselines(cfg, world.observer.space).items() if key != name}
+        seeds = ev.populations(cfg.seed, e.seeds)
+        plays = {}
+        also = dict(e.also or {}) if known.split else {}
+        with self.console.progress("evaluate", len(contestants) * (1 + len(also))) as advance:
+            for contestant, played in ev.contest(world, contestants, seeds, e.learners):
+                plays[contestant] = played
+                advance(contestant)
+            others = []
+            for node in also.values():
+                away = ev.elsewhere(world, fit_student(node, known))
+                there = {}
+                for contestant, played in ev.contest(away, contestants, seeds, e.learners):
+                    there[contestant] = played
+                    advance(contestant)
+                others.append({"student": _who(away), "policies": ev.table(away, contestants, there, cfg.primary)})
+        rows = ev.table(world, contestants, plays, cfg.primary)
+        for row in rows:
+            self.track.log(0, {f"{row['name']}/{o}": v["value"] for o, v in row["values"].items()})
+        catalog = world.observer.catalog
+        return {
+            "schema": 1,
+            "experiment": cfg.name,
+            "run_id": self.run_.id,
+            "parent_run_id": os.environ.get("TRAILMARK_PARENT_RUN") or None,
+            "seed": cfg.seed,
+            "created": now(),
+            "commit": commit(),
+            "command": f"trailmark train experiment={cfg.name} seed={cfg.seed}",
+            "data": {**known.summary, "skills": len(catalog.skill_ids), "activities": len(catalog.activity_ids)},
+            "tracer": tracing,
+            "student": _who(world),
+            "horizon": cfg.horizon,
+            "eval_learners": e.learners,
+            "eval_seeds": e.seeds,
+            "outcomes": [
+                {
+                    "name": key,
+                    "title": o.title,
+                    "unit": o.unit,
+                    "higher_is_better": o.higher_is_better,
+                    "is_outcome": o.is_outcome,
+                }
+                for key, o in world.outcomes.items()
+            ],
+            "primary": cfg.primary,
+            "policies": rows,
+            "skills": [skill.title for skill in catalog.skills],
+            "best_heuristic": ev.best_heuristic(world, contestants, plays, cfg.primary),
+            "learning_curve": {key: history[key] for key in ("steps", "return", "heldout")},
+            "pathway": ev.pathway(world, name, contestants[name][1], derive(cfg.seed, "pathway")),
+            "other_students": others,
+            "config": OmegaConf.to_yaml(cfg, resolve=True),
+            "warnings": _doubts(world, known, rows, others),
+        }
+
+    def _save(self, world: World, agent: Agent, found: dict[str, Any]) -> None:
+        from .report import write_report
+
+        card = {key: found[key] for key in ("experiment", "run_id", "seed", "created", "commit", "data", "tracer", "student")}
+        card |= {"outcomes": found["policies"][0]["values"], "primary": found["primary"], "limits": found["warnings"]}
+        PolicyBundle(world.observer, agent.decide(), card).save(self.run_.bundle)
+        write_json(self.run_.evaluation, found)
+        self.track.artifact(self.run_.bundle)
+        self.track.artifact(self.run_.evaluation)
+        write_report(found, self.run_.report)
+        self.track.artifact(self.run_.report)
+
+
+def _who(world: World) -> str:
+    tracer = getattr(world.student, "tracer", None)
+    name = type(world.student).__name__
+    return f"{name}({type(tracer).__name__})" if tracer is not None else name
+
+
+def _doubts(world: World, known: Facts, rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[str]:
+    """Return what a reader should doubt about these results."""
+    said = ["Everything here happened to simulated learners. Pilot with a few real ones before you scale."]
+    tracer = getattr(world.student, "tracer", None)
+    if tracer is not None and type(tracer) is type(world.observer.tracer):
+        said.append(
+            "The policy's belief comes from the same fitted model that makes the learners: the easiest case there is. "
+            "Look at the other simulators before you trust an advantage."
+        )
+    if not others:
+        said.append("No learners of another kind were tried.")
+    if known.name.startswith(("sample", "synthetic")):
+        said.append("The log itself was generated; its learners are nobody.")
+    tiny = [row["name"] for row in rows if row["kind"] == "trained" and row["difference"] and row["difference"]["low"] <= 0]
+    if tiny:
+        said.append(f"{', '.join(tiny)} is not shown to beat the best heuristic.")
+    return said
+
+
+def _flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of a plain config by dotted name."""
+    if not isinstance(node, dict):
+        return {prefix: node}
+    leaves: dict[str, Any] = {}
+    for key, value in node.items():
+        leaves |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return leaves

@@ -1,0 +1,103 @@
+"""Runs: the local folder of each run; what a later verb needs to find there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+
+class RunError(ValueError):
+    """A run that cannot be found or used; the message says what was looked for and the way out."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder: config.yaml, world/, checkpoint/, bundle/, evaluation.json, report.html."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def world(self) -> Path:
+        return self.folder / "world"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint"
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "bundle"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.folder / "evaluation.json"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def finished(self) -> bool:
+        """True when everything was written; the report comes last."""
+        return self.report.exists()
+
+    def read_evaluation(self) -> dict[str, Any]:
+        """Return what the run's evaluation found; RunError when it has none yet."""
+        if not self.evaluation.exists():
+            raise RunError(f"run {self.id} has no evaluation yet: finish it with `trailmark train resume={self.id}`")
+        found: dict[str, Any] = json.loads(self.evaluation.read_text())
+        return found
+
+
+def find(output: str | Path, name: str) -> Run:
+    """Return the run `name` (an id, the start of one, a folder, or `latest`); RunError lists what there is."""
+    if Path(name).is_dir() and (Path(name) / "config.yaml").exists():
+        return Run(Path(name))
+    folders = [p for p in Path(output).glob("*") if (p / "config.yaml").exists()]
+    if name == "latest":
+        finished = [p for p in folders if Run(p).finished]
+        if finished:
+            return Run(max(finished, key=lambda p: Run(p).report.stat().st_mtime))
+        raise RunError(f"no finished run in {output}: start one with `trailmark train`")
+    matches = [p for p in folders if p.name.startswith(name)]
+    if len(matches) == 1:
+        return Run(matches[0])
+    known = ", ".join(sorted(p.name[:12] for p in folders)[:8]) or "none"
+    what = "no run" if not matches else f"{len(matches)} runs"
+    raise RunError(f"{what} {name!r} in {output}; there are: {known}. Name one by its id, or `latest`.")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content`, all or nothing."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(json.dumps(content, indent=1))
+    os.replace(fresh, path)
+
+
+def commit() -> str:
+    """Return the commit of the code, with a + when it was changed since; `unknown` outside a git checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def now() -> str:
+    """Return the time in UTC as ISO 8601."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
