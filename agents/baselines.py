@@ -86,6 +86,19 @@ class WeakestAllowed(Policy):
         return greedy(_weakness(self.space, observation), observation.mask)
 
 
+@dataclass(frozen=True, eq=False)
+class GapPerMinute(Policy):
+    """The allowed activity with the largest believed gap per minute, summed over its goal skills."""
+
+    space: Space
+
+    def __call__(self, observation: Observation) -> Tensor:
+        skills = self.space.skills
+        gap = (1.0 - self.space.of(observation, "mastery")) * self.space.of(observation, "goal")
+        total = mean_over_skills(gap, skills) * skills.real.sum(1)
+        return greedy(total / self.space.minutes.clamp_min(1e-6), observation.mask)
+
+
 def _weakness(space: Space, observation: Observation) -> Tensor:
     """Return (B, A) in [0, 1], the mean believed gap over the goal skills of each activity; 0 where it has none."""
     mastery, goal = space.of(observation, "mastery"), space.of(observation, "goal")

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from .errors import DataError
 
 Rows = list[tuple[int | str, dict[str, Any]]]
 SCHEMA = 1
+BLANK_LINE = re.compile(r"\n[ \t]*\r?(\n|$)")
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A")
 
 
@@ -150,7 +152,11 @@ def read_frame(path: Path, text_columns: Sequence[str], number_columns: Sequence
         raise DataError(
             f"is not a table ({error})", path.name, fix="Give every line as many cells as the header."
         ) from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise DataError("has rows with more cells than the header", path.name, fix="Name every column in the header line.")
     frame.columns = frame.columns.str.strip()
+    if BLANK_LINE.search(text):
+        frame = frame[~(frame.isna() | (frame == "")).all(axis=1)]
     return frame, encoding
 
 

@@ -32,7 +32,8 @@ def checked(
     if frame.empty:
         raise DataError("holds no rows", file, fix="Give at least one interaction.")
     text = {name: _text(frame[name]) for name in TEXT if name in frame}
-    fault = _Faults(file, frame.index.to_numpy())
+    numbered = frame.index.nlevels == 1 and pd.api.types.is_integer_dtype(frame.index.dtype)
+    fault = _Faults(file, frame.index.to_numpy() if numbered else np.arange(len(frame)))
     numbers = {name: _numbers(frame, name, fault) for name in NUMBERS}
     learner_codes, learners = _codes(text["learner"])
     activity_codes, activities = _codes(text["activity"])

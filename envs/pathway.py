@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .classroom import Classroom, Moment, World
+from .worlds import kss_world, onboarding_world
 
 Info = dict[str, Any]
 ONBOARDING = "trailmark/Onboarding-v0"
@@ -145,3 +146,30 @@ def _actions(actions: NDArray[np.int64] | Tensor, n: int, n_activities: int) -> 
         what = f"{len(tensor)} actions for {n} learners" if len(tensor) != n else f"action {int(tensor[bad][0])}"
         raise ValueError(f"{what}: give one integer in 0..{n_activities - 1} per learner")
     return tensor
+
+
+def onboarding(guarded: bool = True) -> LearnerEnv:
+    """Return one learner of the onboarding programme: `gymnasium.make("trailmark/Onboarding-v0")`."""
+    return LearnerEnv(onboarding_world(), guarded)
+
+
+def onboarding_vector(num_envs: int = 1, seed: int = 0, guarded: bool = True) -> PathwayEnv:
+    """Return learners of the onboarding programme: `gymnasium.make_vec("trailmark/Onboarding-v0", num_envs)`."""
+    return PathwayEnv(onboarding_world(), num_envs, seed, guarded)
+
+
+def kss(guarded: bool = True) -> LearnerEnv:
+    """Return one KSS learner: `gymnasium.make("trailmark/KSS-v0")`."""
+    return LearnerEnv(kss_world(), guarded)
+
+
+def kss_vector(num_envs: int = 1, seed: int = 0, guarded: bool = True) -> PathwayEnv:
+    """Return KSS learners: `gymnasium.make_vec("trailmark/KSS-v0", num_envs)`."""
+    return PathwayEnv(kss_world(), num_envs, seed, guarded)
+
+
+# Gymnasium 1.x looks for no plugins: import this module first, or make "trailmark.envs.pathway:trailmark/KSS-v0".
+gymnasium.register(
+    ONBOARDING, entry_point=f"{__name__}:onboarding", vector_entry_point=f"{__name__}:onboarding_vector"
+)
+gymnasium.register(KSS, entry_point=f"{__name__}:kss", vector_entry_point=f"{__name__}:kss_vector")

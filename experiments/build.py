@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +38,23 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from targets(value, f"{path}[{i}]")
 
 
-def check(node: Any) -> None:
+def resolve(target: str, path: str, allow: Sequence[str]) -> Callable[..., Any]:
+    """Return the class that `target` names; ConfigError when it is missing, or from a package that `allow` lacks."""
+    if target.partition(".")[0] not in ("trailmark", *allow):
+        raise ConfigError(f"{path}._target_: {target!r} is not of trailmark; to trust it say allow=[{target.partition('.')[0]}]")
+    module, _, name = target.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{path}._target_: there is no {target!r} ({error})") from error
+    return found
+
+
+def check(node: Any, allow: Sequence[str] = ()) -> None:
     """Bind every `_target_`'s keys to its constructor, before anything runs; ConfigError names what does not fit."""
     for path, mapping in targets(node):
-        target = mapping["_target_"]
-        module, _, name = str(target).rpartition(".")
-        try:
-            found = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigError(f"{path}._target_: there is no {target!r} ({error})") from error
-        accepted = inspect.signature(found).parameters
+        found = resolve(str(mapping["_target_"]), path, allow)
+        name, accepted = found.__name__, inspect.signature(found).parameters
         for key in mapping:
             if key != "_target_" and key not in accepted:
                 near = difflib.get_close_matches(key, accepted, 1)
@@ -62,12 +69,28 @@ def check(node: Any) -> None:
             raise ConfigError(f"{path}: {name} needs {missing}; say {path}.{missing[0]}=...")
 
 
-def make(node: DictConfig, **given: Any) -> Any:
-    """Return what `node` describes; `given` are the objects that code hands over."""
-    from hydra.utils import instantiate
+def make(node: Any, allow: Sequence[str] = (), **given: Any) -> Any:
+    """Return what `node` describes; its class also receives those of `given` that its constructor takes.
+
+    Hydra's own instantiate would turn dataclasses among `given` into configs, so the few lines stand here.
+    """
     from omegaconf import OmegaConf
 
-    return instantiate(OmegaConf.to_container(node, resolve=True), **given, _convert_="all")
+    plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    return _make(plain, str(plain["_target_"]), allow, given)
+
+
+def _make(node: Any, path: str, allow: Sequence[str], given: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return tuple(_make(value, f"{path}[{i}]", allow, {}) for i, value in enumerate(node))
+    if not isinstance(node, dict):
+        return node
+    fields = {key: _make(value, f"{path}.{key}", allow, {}) for key, value in node.items() if key != "_target_"}
+    if "_target_" not in node:
+        return fields
+    found = resolve(str(node["_target_"]), path, allow)
+    taken = {key: value for key, value in given.items() if key in inspect.signature(found).parameters}
+    return found(**fields, **taken)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,15 +109,15 @@ def facts(cfg: DictConfig) -> Facts:
         return Facts(
             "none", None, None, {"name": "none (learners made by hand)", "digest": "", "learners": 0, "rows": 0}
         )
-    log, catalog = make(cfg.source).load()
+    log, catalog = make(cfg.source, cfg.allow).load()
     split = log.split(cfg.seed, valid=cfg.split.valid, test=cfg.split.test)
     summary = {"name": log.name, "digest": log.digest(), "learners": len(log.learners), "rows": len(log)}
     return Facts(log.name, catalog, split, summary | {"catalog_digest": catalog.digest(), "notes": list(log.notes)})
 
 
-def fit_student(node: DictConfig, known: Facts) -> Student:
+def fit_student(node: DictConfig, known: Facts, allow: Sequence[str] = ()) -> Student:
     """Return the learners of `node`, fitted to the training learners where they come from a log."""
-    student: Student = make(node).fit(known.split.train if known.split else None, known.catalog)
+    student: Student = make(node, allow).fit(known.split.train if known.split else None, known.catalog)
     return student
 
 
@@ -103,14 +126,14 @@ def fit_world(cfg: DictConfig, known: Facts) -> World:
     from ..envs.classroom import Pace, World
     from ..envs.observer import Observer
 
-    student = fit_student(cfg.student, known)
+    student = fit_student(cfg.student, known, cfg.allow)
     catalog = known.catalog or student.catalog
     if catalog is None:
         raise ConfigError("no catalogue: choose a source, or a student that brings its own")
     same = cfg.student.get("tracer") == cfg.tracer  # fitted to the same rows: the same model, so once is enough
-    tracer = student.tracer if same else make(cfg.tracer).fit(known.split.train if known.split else None, catalog)  # type: ignore[attr-defined]
-    guards = {name: make(node) for name, node in cfg.guards.items()}
-    outcomes = {name: make(node) for name, node in cfg.outcomes.items()}
+    tracer = student.tracer if same else make(cfg.tracer, cfg.allow).fit(known.split.train if known.split else None, catalog)  # type: ignore[attr-defined]
+    guards = {name: make(node, cfg.allow) for name, node in cfg.guards.items()}
+    outcomes = {name: make(node, cfg.allow) for name, node in cfg.outcomes.items()}
     observer = Observer(tracer, catalog, guards, cfg.horizon)
     return World(student, observer, outcomes, dict(cfg.reward), Pace(cfg.pace.sitting, cfg.pace.gap_days))
 
@@ -119,10 +142,10 @@ def make_agent(cfg: DictConfig, space: Space) -> Agent:
     """Return the agent of `cfg`; a policy that never learns is wrapped as one."""
     from ..agents.agent import Policy, Still
 
-    made = make(cfg.agent, space=space)
+    made = make(cfg.agent, cfg.allow, space=space)
     return Still(made) if isinstance(made, Policy) else made
 
 
 def make_baselines(cfg: DictConfig, space: Space) -> dict[str, tuple[str, Policy]]:
     """Return (kind, policy) of each baseline by name."""
-    return {name: (node.kind, make(node.policy, space=space)) for name, node in cfg.baselines.items()}
+    return {name: (node.kind, make(node.policy, cfg.allow, space=space)) for name, node in cfg.baselines.items()}

@@ -18,6 +18,8 @@ class Console:
     def __init__(self) -> None:
         """Write to standard output."""
         self._out = rich.console.Console(highlight=False, soft_wrap=True)
+        if not self._out.is_terminal:
+            self._out.width = 140
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -58,7 +60,7 @@ class Console:
         """Print the outcome of each policy with its interval, best first."""
         primary = next(o for o in found["outcomes"] if o["name"] == found["primary"])
         grid = rich.table.Table(title=f"{primary['title']} ({primary['unit']}), {found['eval_seeds']} x {found['eval_learners']} fresh learners")
-        grid.add_column("policy")
+        grid.add_column("policy", no_wrap=True)
         grid.add_column("kind")
         for outcome in found["outcomes"]:
             grid.add_column(outcome["title"] + (" [95%]" if outcome["name"] == primary["name"] else ""), justify="right")

@@ -44,10 +44,13 @@ class Experiment:
         console = Console()
         if cfg.resume:
             old = find(cfg.output, str(cfg.resume))
+            allow = cfg.allow
             cfg = OmegaConf.load(old.config)  # type: ignore[assignment]
+            cfg.allow = allow  # trust is said anew, never read from a file
+            check(OmegaConf.to_container(cfg), allow)
             return Experiment(cfg, old, Track.resume(old.id), console, True)
         plain = OmegaConf.to_container(cfg, resolve=True)
-        check(plain)
+        check(plain, cfg.allow)
         if cfg.primary not in cfg.outcomes:
             raise ConfigError(f"primary={cfg.primary}: no such outcome; there are {list(cfg.outcomes)}")
         tags = {"commit": commit(), "seed": str(cfg.seed), "trailmark.attempt": uuid.uuid4().hex[:8]}
@@ -156,7 +159,7 @@ class Experiment:
                 advance(contestant)
             others = []
             for node in also.values():
-                away = ev.elsewhere(world, fit_student(node, known))
+                away = ev.elsewhere(world, fit_student(node, known, cfg.allow))
                 there = {}
                 for contestant, played in ev.contest(away, contestants, seeds, e.learners):
                     there[contestant] = played
@@ -234,6 +237,11 @@ def _doubts(world: World, known: Facts, rows: list[dict[str, Any]], others: list
         said.append("No learners of another kind were tried.")
     if known.name.startswith(("sample", "synthetic")):
         said.append("The log itself was generated; its learners are nobody.")
+    if tracer is not None and "time_budget" in world.observer.guards:
+        said.append(
+            "These learners gain as much from a short activity as from a long one on the same skill; a policy that "
+            "prefers short ones may have learnt just that."
+        )
     tiny = [row["name"] for row in rows if row["kind"] == "trained" and row["difference"] and row["difference"]["low"] <= 0]
     if tiny:
         said.append(f"{', '.join(tiny)} is not shown to beat the best heuristic.")

@@ -86,7 +86,8 @@ def dots(
     for number, row in enumerate(rows):
         y = top + step * number + 14
         # The grid stops where the words are, so that no line runs through a number.
-        parts += [_line(place(value), y + 4, place(value), y + 18, "grid") for value in marks]
+        parts += [_line(place(value), y + 6, place(value), y + 16, "grid") for value in marks]
+        parts.append(_line(left, y + 11, right, y + 11, "grid"))
         if reference:
             parts.append(_line(x, y + 4, x, y + 18, "reference"))
         mark = element("g", {"class": f"kind-{row.kind}"})

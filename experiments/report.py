@@ -581,6 +581,10 @@ def _check(given: Json, keys: Sequence[str], name: str) -> None:
     missing = [key for key in keys if key not in given]
     if missing:
         raise ValueError(f"{name} lacks {', '.join(missing)}: lists may be empty, keys may not be left out")
+    for policy in [*given.get("policies", ()), *given.get("baselines", ())]:
+        if policy["kind"] not in KINDS:
+            kinds = ", ".join(KINDS)
+            raise ValueError(f"{name}: policy {policy['name']!r} has kind {policy['kind']!r}, which is none of {kinds}")
     if given["primary"] not in [outcome["name"] for outcome in given["outcomes"]]:
         raise ValueError(f"{name}: primary {given['primary']!r} is none of its outcomes")
 

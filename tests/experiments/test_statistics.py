@@ -187,6 +187,9 @@ def test_learner_interval_draws_a_learner_with_all_its_rows() -> None:
     assert (repeated.value, repeated.low, repeated.high) == pytest.approx((once.value, once.low, once.high), abs=1e-12)
     naive = statistics.learner_interval(np.repeat(base, 25))
     assert naive.high - naive.low < 0.3 * (repeated.high - repeated.low)
+    # A mean over rows stays a mean when learners have unequal numbers of rows.
+    uneven = statistics.learner_interval(np.ones(55), learners=np.repeat(np.arange(10), np.arange(1, 11)))
+    assert uneven == Interval(1.0, 1.0, 1.0)
 
 
 def area(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -233,6 +236,8 @@ def test_prediction_scores_by_hand() -> None:
     assert statistics.expected_calibration_error(y, p, bins=1) == pytest.approx(abs(1.72 - 3) / 4, abs=1e-14)
     assert math.isfinite(statistics.log_loss([1, 0], [0.0, 1.0]))
     assert statistics.expected_calibration_error([1, 0], [1.0, 0.0]) == 0.0
+    # A probability of exactly 1 belongs to the last bin, with .97.
+    assert statistics.expected_calibration_error([0, 1], [1.0, 0.97]) == pytest.approx(0.97 / 2, abs=1e-14)
 
 
 @pytest.mark.parametrize(

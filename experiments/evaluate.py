@@ -1,0 +1,65 @@
+"""Evaluate: a finished run's policy played again, on more learners or on learners of another kind."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def main(words: list[str]) -> None:
+    """Run `trailmark evaluate RUN`."""
+    parser = argparse.ArgumentParser("trailmark evaluate", description=__doc__)
+    parser.add_argument("run", help="a run's id (or its start, or `latest`)")
+    parser.add_argument("--learners", type=int, default=1000, help="fresh learners per population")
+    parser.add_argument("--seeds", type=int, default=5, help="populations")
+    parser.add_argument("--seed", type=int, default=1, help="of the populations; the training run used its own seed")
+    parser.add_argument("--student", help="train's student config for learners of another kind, such as `kss` or a yaml file")
+    parser.add_argument("--output", default="runs", help="folder of local runs")
+    args = parser.parse_args(words)
+
+    import torch
+    from omegaconf import OmegaConf
+
+    from ..agents.bundle import PolicyBundle
+    from ..envs import pack
+    from . import evaluation as ev
+    from .build import ConfigError, check, facts, fit_student, make_baselines
+    from .compose import complain
+    from .console import Console
+    from .runs import RunError, find
+
+    torch.set_num_threads(1)
+    console = Console()
+    try:
+        run = find(args.output, args.run)
+        found = run.read_evaluation()
+        cfg = OmegaConf.load(run.config)
+        world, bundle = pack.load(run.world), PolicyBundle.load(run.bundle)
+        if args.student:
+            node = OmegaConf.load(args.student if args.student.endswith(".yaml") else _config("student", args.student))
+            merged = OmegaConf.create({"student": node, "tracer": cfg.tracer})
+            check(OmegaConf.to_container(merged.student, resolve=True))
+            student = fit_student(merged.student, facts(cfg))  # type: ignore[arg-type]
+            if student.catalog != world.observer.catalog:
+                raise ConfigError("these learners have another catalogue than the run's policy")
+            world = ev.elsewhere(world, student)
+    except (ConfigError, RunError, pack.PackError, FileNotFoundError) as error:
+        complain(error)
+    name = next(p["name"] for p in found["policies"])
+    contestants: ev.Contestants = {name: (found["policies"][0]["kind"], bundle.policy)}
+    contestants |= make_baselines(cfg, world.observer.space)  # type: ignore[arg-type]
+    plays = {}
+    with console.progress("evaluate", len(contestants)) as advance:
+        for contestant, played in ev.contest(world, contestants, ev.populations(args.seed, args.seeds), args.learners):
+            plays[contestant] = played
+            advance(contestant)
+    rows = ev.table(world, contestants, plays, found["primary"])
+    best = ev.best_heuristic(world, contestants, plays, found["primary"])
+    shown = {**found, "policies": rows, "best_heuristic": best, "eval_learners": args.learners, "eval_seeds": args.seeds}
+    console.table(shown)
+
+
+def _config(group: str, name: str) -> Path:
+    from ..configs import __file__ as here
+
+    return Path(here).parent / group / f"{name}.yaml"

@@ -1,0 +1,36 @@
+"""Export: a run's policy bundle, checked and copied to a folder of its own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def main(words: list[str]) -> None:
+    """Run `trailmark export RUN --to FOLDER`."""
+    parser = argparse.ArgumentParser("trailmark export", description=__doc__)
+    parser.add_argument("run", help="a run's id (or its start, or `latest`)")
+    parser.add_argument("--to", required=True, help="folder to write; it must not exist, or be an older bundle")
+    parser.add_argument("--output", default="runs", help="folder of local runs")
+    args = parser.parse_args(words)
+
+    from ..agents.bundle import PolicyBundle
+    from ..envs.pack import PackError
+    from .compose import complain
+    from .runs import RunError, find
+
+    target = Path(args.to)
+    try:
+        run = find(args.output, args.run)
+        if target.exists() and any(target.iterdir()) and not (target / "object.json").exists():
+            raise RunError(f"{target} exists and is no policy bundle; name another folder")
+        if not run.bundle.exists():
+            raise RunError(f"run {run.id} has no bundle yet: finish it with `trailmark train resume={run.id}`")
+        bundle = PolicyBundle.load(run.bundle)
+        bundle.save(target)
+        again = PolicyBundle.load(target)
+    except (RunError, PackError) as error:
+        complain(error)
+    first = again.recommend(again.enrol(), 1)[0]
+    print(f"{target}: {type(again.policy).__name__} for {len(again.observer.catalog.activities)} activities, from run {run.id}")
+    print(f"a new learner would get: {first.title} (p = {first.probability:.2f})")
