@@ -21,7 +21,7 @@ from .errors import DataError
 
 Rows = list[tuple[int | str, dict[str, Any]]]
 SCHEMA = 1
-BLANK_LINE = re.compile(r"\n[ \t]*\r?(\n|$)")
+BLANK_LINE = re.compile(r"\n[ \t]*\r?\n|\n[ \t]+$")
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A")
 
 
