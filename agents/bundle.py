@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..envs.observer import Observation, Observer, Record
-from ..envs.pack import pack, read, unpack, write
+from ..envs.pack import PackError, pack, read, unpack, write
 from ..envs.student import Context
 from .agent import Policy
 
@@ -44,40 +45,73 @@ class PolicyBundle:
     @staticmethod
     def load(folder: Path) -> PolicyBundle:
         """Return the bundle; PackError when a file is missing, changed, foreign or of a newer schema."""
-        parts = unpack(*read(folder))
-        return PolicyBundle(parts["observer"], parts["policy"], json.loads((Path(folder) / "card.json").read_text()))
+        parts, card = unpack(*read(folder)), Path(folder) / "card.json"
+        if not isinstance(parts, dict) or not {"observer", "policy"} <= set(parts) or not card.exists():
+            raise PackError(f"{folder}: holds no policy bundle; give the folder `bundle` of a run, or export one")
+        return PolicyBundle(parts["observer"], parts["policy"], json.loads(card.read_text()))
 
-    def enrol(self, role: str | None = None, minutes: float = float("inf")) -> Record:
+    def enrol(
+        self, role: str | None = None, minutes: float = float("inf"), past: Sequence[tuple[str, float]] = ()
+    ) -> Record:
         """Return the record of one new learner of `role` (the catalogue's first role by default).
 
-        ValueError lists the roles when the catalogue has no such role.
+        `minutes` is the time the learner has; `past` is what was done before the programme, oldest first, as pairs of
+        activity and score. ValueError lists the roles when the catalogue has no such role.
         """
         roles = self.observer.catalog.roles
         if role is not None and role not in roles:
             raise ValueError(f"no role {role!r}; the catalogue has {list(roles)}")
         index = torch.tensor([roles.index(role) if role is not None else 0])
         goal = torch.from_numpy(self.observer.catalog.goals()).float()[index]
-        none = torch.zeros(1, 0, dtype=torch.int64)
-        return self.observer.start(Context(index, goal, torch.tensor([minutes]), none, none.float()))
+        before = torch.tensor([[self._index(activity) for activity, _ in past]], dtype=torch.int64)
+        scores = torch.tensor([[_score(activity, correct) for activity, correct in past]], dtype=torch.float32)
+        return self.observer.start(Context(index, goal, torch.tensor([float(minutes)]), before, scores))
 
-    def answered(self, record: Record, activity: str, correct: float, minutes: float = 0.0) -> Record:
-        """Return the record after the learner did `activity`; ValueError when the catalogue has no such activity."""
+    def answered(
+        self, record: Record, activity: str, correct: float, minutes: float = 0.0, accepted: bool = True
+    ) -> Record:
+        """Return the record after the learner did `activity`, with a score `correct` from 0 to 1, in `minutes`.
+
+        `accepted` is False where the learner did not take the activity up. ValueError when the catalogue has no such
+        activity or the numbers make no sense.
+        """
+        if not 0.0 <= minutes < float("inf"):
+            raise ValueError(f"{activity!r} took {minutes:g} minutes: say 0 or more")
+        index, score = torch.tensor([self._index(activity)]), torch.tensor([_score(activity, correct)])
+        return self.observer.update(record, index, score, torch.tensor([float(minutes)]), torch.tensor([accepted]))
+
+    def elapsed(self, record: Record, days: float) -> Record:
+        """Return the record after `days` without an activity; ValueError when they are negative."""
+        if not 0.0 <= days < float("inf"):
+            raise ValueError(f"{days:g} days went by: say 0 or more")
+        return self.observer.elapse(record, torch.tensor([float(days)]))
+
+    def _index(self, activity: str) -> int:
         index = self.observer.catalog.activity_index.get(activity)
         if index is None:
             raise ValueError(f"no activity {activity!r} in this bundle's catalogue")
-        yes = torch.ones(1, dtype=torch.bool)
-        return self.observer.update(record, torch.tensor([index]), torch.tensor([correct]), torch.tensor([minutes]), yes)
+        return index
 
     def recommend(self, record: Record, k: int = 1) -> list[Suggestion]:
-        """Return the `k` most probable activities for one learner, best first, with reasons; none that is masked."""
+        """Return the `k` most probable allowed activities for one learner, best first, with reasons.
+
+        Fewer where fewer are allowed; the first of the catalogue among equals. ValueError when `k` is below 1.
+        """
+        if k < 1:
+            raise ValueError(f"{k} suggestions were asked for: say 1 or more")
         observation = self.observer.observe(record)
-        probabilities = self.policy(observation)[0]
-        order = torch.argsort(probabilities, descending=True, stable=True)[:k].tolist()
+        probabilities, mask = self.policy(observation)[0], observation.mask[0]
+        order = torch.argsort(probabilities.masked_fill(~mask, -1.0), descending=True, stable=True)
         return [
             Suggestion(a.id, a.title, float(probabilities[i]), reasons(self.observer, record, observation, i))
-            for i, a in ((i, self.observer.catalog.activities[i]) for i in order)
-            if bool(observation.mask[0, i])
+            for i, a in ((i, self.observer.catalog.activities[i]) for i in order[: min(k, int(mask.sum()))].tolist())
         ]
+
+
+def _score(activity: str, correct: float) -> float:
+    if not 0.0 <= correct <= 1.0:
+        raise ValueError(f"{activity!r} has the score {correct:g}: say one from 0 to 1")
+    return float(correct)
 
 
 def reasons(observer: Observer, record: Record, observation: Observation, activity: int) -> tuple[str, ...]:
@@ -96,6 +130,7 @@ def reasons(observer: Observer, record: Record, observation: Observation, activi
         said.append("None of its skills is a goal of the role.")
     chance = float(observer.tracer.predict_at(record.belief, torch.tensor([activity]))[0])
     said.append(f"The chance of a right answer is about {chance:.0%}.")
-    said.append(f"It takes about {chosen.minutes:g} minutes; {int(observation.mask[0].sum())} activities are allowed now.")
+    said.append(
+        f"It takes about {chosen.minutes:g} minutes; {int(observation.mask[0].sum())} activities are allowed now."
+    )
     return tuple(said)
-

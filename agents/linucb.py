@@ -42,7 +42,7 @@ class LinUCBPolicy(Policy):
         mean = torch.einsum("bad,ad->ba", x, self.theta)
         width = torch.einsum("bad,ade,bae->ba", x, self.inverse, x).clamp_min(0.0).sqrt()
         score = mean + self.alpha * width
-        return greedy(score / self.space.minutes if self.per_minute else score, observation.mask)
+        return greedy(score / self.space.minutes.clamp_min(1e-6) if self.per_minute else score, observation.mask)
 
 
 @dataclass(eq=False)
@@ -58,7 +58,7 @@ class LinUCB(Agent):
     alpha: float = 0.1
     ridge: float = 1.0
     discount: float = 1.0
-    per_minute: bool = False
+    per_minute: bool = True
     chunk: int = 1
     _gram: Tensor = field(init=False)
     _moment: Tensor = field(init=False)

@@ -55,7 +55,7 @@ class Play:
     steps: Tensor  # (n,)
     legal: Tensor  # (n,), how many of the steps the guards allowed
     handovers: Tensor  # (n,), how many steps were handed over to a person
-    mastery: list[Tensor] = field(default_factory=list)  # mean true mastery of each skill, (K,), before each step and at the end
+    mastery: list[Tensor] = field(default_factory=list)  # (K,) mean true mastery, before each step and at the end
 
     @property
     def legal_rate(self) -> float:
@@ -87,8 +87,9 @@ def play(world: World, policy: Policy, seed: int, learners: int, first: int = 0)
     Two policies played with one seed meet the same learners with the same luck (common random numbers).
     """
     room = Classroom(world, seed, first, learners, guarded=policy.guarded, measure=True)
-    zero = torch.zeros(learners)
-    result = Play({name: zero.clone() for name in world.outcomes}, zero.clone(), zero.clone(), zero.clone(), zero.clone())
+    values = {name: torch.zeros(learners) for name in world.outcomes}
+    minutes, steps, legal, handovers = torch.zeros(4, learners)
+    result = Play(values, minutes, steps, legal, handovers)
     result.mastery.append(_goal_mastery(world, room))
     for _, _, _, moment in live(room, policy):
         for name, value in moment.values.items():

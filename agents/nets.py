@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ def mlp(n_in: int, hidden: Sequence[int], n_out: int, last_gain: float, generato
     """Return tanh layers with orthogonal weights of gain sqrt(2), the last one of `last_gain` (Saxe et al. 2014)."""
     widths = [n_in, *hidden, n_out]
     layers: list[nn.Module] = []
-    for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(widths)):
         linear = nn.utils.skip_init(nn.Linear, a, b)
         last = i == len(widths) - 2
         nn.init.orthogonal_(linear.weight, last_gain if last else 2.0**0.5, generator=generator)

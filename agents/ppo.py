@@ -26,14 +26,14 @@ class PPO(Agent):
     space: Space
     seed: int = 0
     hidden: tuple[int, ...] = (64, 64)
-    rate: float = 1e-3
+    rate: float = 3e-3
     anneal: int = 0
-    discount: float = 0.99
+    discount: float = 1.0
     lambda_: float = 0.95
     clip: float = 0.2
     epochs: int = 4
     minibatches: int = 8
-    entropy: float = 0.005
+    entropy: float = 0.002
     max_norm: float = 0.5
     chunk: int = 0
     _actor: nn.Sequential = field(init=False)
@@ -59,6 +59,8 @@ class PPO(Agent):
         return NetPolicy.of(self._actor)
 
     def learn(self, steps: Steps, seed: int) -> dict[str, float]:
+        if not bool(steps.alive.any()):
+            return {}
         with torch.no_grad():
             values = self._critic(steps.features)[..., 0]
         scale = self._scale(steps)
@@ -77,14 +79,15 @@ class PPO(Agent):
             self._adam.param_groups[0]["lr"] = self.rate * left
         generator = torch.Generator().manual_seed(derive(seed, "ppo", self._updates))
         size = -(-len(live) // self.minibatches)
-        sums = torch.zeros(4)
+        sums, n = torch.zeros(4), 0
         for _ in range(self.epochs):
             for rows in torch.randperm(len(live), generator=generator).split(size):
                 sums += self._improve(
                     features[rows], mask[rows], action[rows], propensity[rows], advantage[rows], target[rows]
                 )
+                n += 1
         self._updates += 1
-        policy_loss, value_loss, entropy, clipped = (sums / (self.epochs * self.minibatches)).tolist()
+        policy_loss, value_loss, entropy, clipped = (sums / n).tolist()
         return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy, "clipped": clipped}
 
     def _scale(self, steps: Steps) -> float:
@@ -123,6 +126,7 @@ class PPO(Agent):
     def restore(self, state: State) -> None:
         for name, net in (("actor.", self._actor), ("critic.", self._critic)):
             net.load_state_dict({k.removeprefix(name): v for k, v in state.items() if k.startswith(name)})
+        self._adam.state.clear()
         for i, parameter in enumerate(self._parameters()):
             kept = {k.split(".")[2]: v.clone() for k, v in state.items() if k.startswith(f"adam.{i}.")}
             if kept:

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 
-def generalised_advantages(r_t: Tensor, v_tm1: Tensor, v_t: Tensor, ended_t: Tensor, discount: float, lambda_: float) -> Tensor:
+def generalised_advantages(
+    r_t: Tensor, v_tm1: Tensor, v_t: Tensor, ended_t: Tensor, discount: float, lambda_: float
+) -> Tensor:
     """Return (B, T) generalised advantage estimates (Schulman et al. 2016, equation 16).
 
     `v_tm1` is the value before each step, `v_t` after it, all (B, T); where `ended_t`, nothing follows the step.

@@ -153,7 +153,9 @@ def read_frame(path: Path, text_columns: Sequence[str], number_columns: Sequence
             f"is not a table ({error})", path.name, fix="Give every line as many cells as the header."
         ) from error
     if not isinstance(frame.index, pd.RangeIndex):
-        raise DataError("has rows with more cells than the header", path.name, fix="Name every column in the header line.")
+        raise DataError(
+            "has rows with more cells than the header", path.name, fix="Name every column in the header line."
+        )
     frame.columns = frame.columns.str.strip()
     if BLANK_LINE.search(text):
         frame = frame[~(frame.isna() | (frame == "")).all(axis=1)]

@@ -25,7 +25,7 @@ class Record(NamedTuple):
     belief: Any
     role: Tensor  # (B,) int64
     goal: Tensor  # (B, K) float32
-    attempts: Tensor  # (B, A) int16
+    attempts: Tensor  # (B, A) int16, how often each activity was taken up
     last: Tensor  # (B,) int64, the latest activity taken up, -1 none
     last_correct: Tensor  # (B,) float32, its answer; 0.5 when there is none
     step: Tensor  # (B,) int64, activities given so far
@@ -142,7 +142,8 @@ class Observer:
         yes = torch.ones(n, dtype=torch.bool, device=device)
         for t in range(context.past_activity.shape[1]):
             record = self.update(record, context.past_activity[:, t], context.past_correct[:, t], zero, yes)
-        return record._replace(step=torch.zeros_like(none))
+        last = record.last if context.last is None else context.last
+        return record._replace(step=torch.zeros_like(none), last=last)
 
     def allowed(self, record: Record) -> Tensor:
         """Return (B, A) bool, what the automatic guards allow."""
@@ -172,7 +173,7 @@ class Observer:
 
     def _features(self, record: Record) -> Tensor:
         limited = torch.isfinite(record.minutes_budget)
-        left = (record.minutes_budget - record.minutes_used) / record.minutes_budget
+        left = (record.minutes_budget - record.minutes_used) / record.minutes_budget.clamp_min(1e-6)
         left = torch.where(limited, left, torch.ones_like(left))
         progress = torch.stack([record.last_correct, record.step / self.horizon, left], 1)
         belief = self.tracer.features(record.belief)
@@ -184,18 +185,17 @@ class Observer:
         An override is used up by the activity it chose.
         """
         belief = self.tracer.update(record.belief, Evidence(activity, correct))
-        one = torch.ones_like(activity, dtype=torch.int16)[:, None]
+        taken = accepted[:, None].to(torch.int16)
         return record._replace(
             belief=belief,
-            attempts=record.attempts.scatter_add(1, activity[:, None], one),
+            attempts=record.attempts.scatter_add(1, activity[:, None], taken),
             last=torch.where(accepted, activity, record.last),
             last_correct=correct,
             step=record.step + 1,
             minutes_used=record.minutes_used + minutes,
-            override=torch.full_like(record.override, NOBODY),
+            override=torch.where(record.override == activity, NOBODY, record.override),
         )
 
     def elapse(self, record: Record, days: Tensor) -> Record:
         """Return the records after `days` (B,) without an activity."""
         return record._replace(belief=self.tracer.elapse(record.belief, days))
-

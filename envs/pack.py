@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -43,11 +43,20 @@ def _tree(thing: Any, path: str, arrays: dict[str, Tensor]) -> Any:
     if isinstance(thing, dict):
         if not all(isinstance(key, str) and not key.startswith("_") for key in thing):
             raise TypeError(f"{path}: only plain string keys can be saved")
-        return {key: _tree(value, f"{path}.{key}", arrays) for key, value in thing.items()}
+        return {key: _tree(value, f"{path}.{_escape(key)}", arrays) for key, value in thing.items()}
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        fields = {f.name: _tree(getattr(thing, f.name), f"{path}.{f.name}", arrays) for f in dataclasses.fields(thing) if f.init}
+        fields = {
+            f.name: _tree(getattr(thing, f.name), f"{path}.{f.name}", arrays)
+            for f in dataclasses.fields(thing)
+            if f.init
+        }
         return {"_target_": f"{type(thing).__module__}.{type(thing).__qualname__}", **fields}
     raise TypeError(f"{path}: a {type(thing).__name__} cannot be saved; use numbers, tensors and frozen dataclasses")
+
+
+def _escape(key: str) -> str:
+    """Return `key` without dots, so that no two places of a tree share the name of an array."""
+    return key.replace("~", "~0").replace(".", "~1")
 
 
 def unpack(tree: Any, arrays: dict[str, Tensor]) -> Any:
@@ -65,7 +74,11 @@ def unpack(tree: Any, arrays: dict[str, Tensor]) -> Any:
     values = {key: unpack(value, arrays) for key, value in tree.items() if key != "_target_"}
     if "_target_" not in tree:
         return values
-    return _class(tree["_target_"])(**values)
+    found = _class(str(tree["_target_"]))
+    try:
+        return found(**values)
+    except (TypeError, ValueError) as error:
+        raise PackError(f"this version's {tree['_target_']} cannot be built from the file ({error})") from error
 
 
 def _class(target: str) -> type:
@@ -78,6 +91,8 @@ def _class(target: str) -> type:
         raise PackError(f"this version of trailmark has no {target!r}") from error
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         raise PackError(f"refused to build {target!r}: it is no dataclass")
+    if not found.__module__.startswith("trailmark."):
+        raise PackError(f"refused to build {target!r}: it is not of trailmark but of {found.__module__}")
     return found
 
 
@@ -124,9 +139,12 @@ def read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
             raise PackError(f"{folder}: {', '.join(changed)} changed since it was saved; save or export it again")
         content = json.loads((folder / "object.json").read_text())
         arrays = load_file(folder / "arrays.safetensors")
-    except FileNotFoundError as error:
-        raise PackError(f"{error.filename or folder}: no such file; is {folder} a folder that trailmark saved?") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+    except OSError as error:
+        what = f"{error.filename or folder}: {error.strerror or error}"
+        raise PackError(f"{what}; is {folder} a folder that trailmark saved?") from error
+    except (SafetensorError, ValueError, AttributeError, TypeError) as error:
+        if isinstance(error, PackError):
+            raise
         raise PackError(f"{folder}: damaged ({error}); save or export it again") from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:

@@ -36,8 +36,8 @@ def _info(room: Classroom, moment: Moment | None) -> Info:
 class PathwayEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """Description: `num_envs` learners of a world, each given one activity a step.
 
-    Actions: the index of an activity. Rules are in `info["action_mask"]` (int8, 1 = allowed); with `guarded=False`
-    a forbidden activity is given all the same, and `info["legal"]` tells.
+    Actions: the index of an activity. Rules are in `info["action_mask"]` (int8, 1 = allowed); an activity that they
+    forbid is given all the same, and `info["legal"]` tells. With `guarded=False` the mask holds only what people said.
     Observations: float32 features; `world.observer.space` names their groups.
     Rewards: the weighted outcomes of `world.reward`; every rewarded outcome is also in `info`.
     Episode end: the session's length, its time budget, or a learner with nothing left to reach: `terminated`.
@@ -92,7 +92,7 @@ class PathwayEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return (num_envs, A) bool, what is allowed now."""
-        mask: NDArray[np.bool_] = self.room.observation.mask.numpy()
+        mask: NDArray[np.bool_] = self.room.observation.mask.numpy().copy()
         return mask
 
 
@@ -134,7 +134,7 @@ class LearnerEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return (A,) bool, what is allowed now (the name that sb3-contrib's MaskablePPO looks for)."""
-        mask: NDArray[np.bool_] = self.room.observation.mask[0].numpy()
+        mask: NDArray[np.bool_] = self.room.observation.mask[0].numpy().copy()
         return mask
 
 
@@ -169,7 +169,5 @@ def kss_vector(num_envs: int = 1, seed: int = 0, guarded: bool = True) -> Pathwa
 
 
 # Gymnasium 1.x looks for no plugins: import this module first, or make "trailmark.envs.pathway:trailmark/KSS-v0".
-gymnasium.register(
-    ONBOARDING, entry_point=f"{__name__}:onboarding", vector_entry_point=f"{__name__}:onboarding_vector"
-)
+gymnasium.register(ONBOARDING, entry_point=f"{__name__}:onboarding", vector_entry_point=f"{__name__}:onboarding_vector")
 gymnasium.register(KSS, entry_point=f"{__name__}:kss", vector_entry_point=f"{__name__}:kss_vector")

@@ -85,12 +85,19 @@ class Rng:
         blocks = range(block << 16, (block << 16) + (n + 3) // 4)
         key = (self.seed & _WORD, int(purpose))
         if self.learner.device.type != "cpu":
-            words = [w for b in blocks for w in philox(self.learner, self.episode, self.step, _like(self.learner, b), *key)]
-            return torch.stack(words[:n], 1).bitwise_right_shift(8).to(torch.float32) * 2.0**-24
-        if len(self) <= _TINY:
-            rows = zip(self.learner.tolist(), self.episode.tolist(), self.step.tolist(), strict=True)
-            drawn = [[w for b in blocks for w in philox(i, e, t, b, *key)][:n] for i, e, t in rows]
-            return torch.tensor([[(w >> 8) * 2.0**-24 for w in row] for row in drawn], dtype=torch.float32).reshape(-1, n)
+            return self._by_tensor(n, blocks, key)
+        return self._by_integer(n, blocks, key) if len(self) <= _TINY else self._by_array(n, blocks, key)
+
+    def _by_tensor(self, n: int, blocks: range, key: tuple[int, int]) -> Tensor:
+        words = [w for b in blocks for w in philox(self.learner, self.episode, self.step, _like(self.learner, b), *key)]
+        return torch.stack(words[:n], 1).bitwise_right_shift(8).to(torch.float32) * 2.0**-24
+
+    def _by_integer(self, n: int, blocks: range, key: tuple[int, int]) -> Tensor:
+        rows = zip(self.learner.tolist(), self.episode.tolist(), self.step.tolist(), strict=True)
+        drawn = [[w for b in blocks for w in philox(i, e, t, b, *key)][:n] for i, e, t in rows]
+        return torch.tensor([[(w >> 8) * 2.0**-24 for w in row] for row in drawn], dtype=torch.float32).reshape(-1, n)
+
+    def _by_array(self, n: int, blocks: range, key: tuple[int, int]) -> Tensor:
         c0, c1, c2 = (c.numpy().astype(np.uint64) for c in (self.learner, self.episode, self.step))
         out = np.empty((n, len(self)), np.float32)
         for j, b in enumerate(blocks):

@@ -22,6 +22,7 @@ class Context(NamedTuple):
     minutes: Tensor  # (B,) float32, the time the learner has for the programme; inf = no limit
     past_activity: Tensor  # (B, H) int64, what was done before enrolment, oldest first; H may be 0
     past_correct: Tensor  # (B, H) float32
+    last: Tensor | None = None  # (B,) int64, the latest activity taken up, -1 none; None = the last of the past
 
 
 class Response(NamedTuple):

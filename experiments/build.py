@@ -22,6 +22,31 @@ if TYPE_CHECKING:
 GIVEN = frozenset({"space", "catalog", "observer", "student"})  # what code hands over; no yaml can say it
 
 
+# Keys that code reads, not a constructor: their type and the least they may be.
+NUMBERS: dict[str, tuple[type, float]] = {
+    "seed": (int, 0),
+    "horizon": (int, 1),
+    "pace.sitting": (int, 1),
+    "pace.gap_days": (float, 0),
+    "split.valid": (float, 0),
+    "split.test": (float, 0),
+    "training.learners": (int, 1),
+    "training.cohorts": (int, 0),
+    "training.evaluate_every": (int, 0),
+    "training.evaluate_learners": (int, 1),
+    "training.checkpoint_every": (int, 1),
+    "evaluation.learners": (int, 1),
+    "evaluation.seeds": (int, 1),
+}
+PLAIN: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "None": (type(None),),
+}
+
+
 class ConfigError(ValueError):
     """A config that cannot be built; the message names the key and the nearest right one."""
 
@@ -41,7 +66,8 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 def resolve(target: str, path: str, allow: Sequence[str]) -> Callable[..., Any]:
     """Return the class that `target` names; ConfigError when it is missing, or from a package that `allow` lacks."""
     if target.partition(".")[0] not in ("trailmark", *allow):
-        raise ConfigError(f"{path}._target_: {target!r} is not of trailmark; to trust it say allow=[{target.partition('.')[0]}]")
+        package = target.partition(".")[0]
+        raise ConfigError(f"{path}._target_: {target!r} is not of trailmark; to trust it say allow=[{package}]")
     module, _, name = target.rpartition(".")
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), name)
@@ -60,6 +86,9 @@ def check(node: Any, allow: Sequence[str] = ()) -> None:
                 near = difflib.get_close_matches(key, accepted, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else f"; it takes {sorted(set(accepted) - GIVEN)}"
                 raise ConfigError(f"{path}.{key}: {name} has no {key!r}{hint}")
+        for key, value in mapping.items():
+            if key != "_target_":
+                _plain(f"{path}.{key}", value, str(accepted[key].annotation))
         missing = [
             key
             for key, parameter in accepted.items()
@@ -67,6 +96,39 @@ def check(node: Any, allow: Sequence[str] = ()) -> None:
         ]
         if missing:
             raise ConfigError(f"{path}: {name} needs {missing}; say {path}.{missing[0]}=...")
+
+
+def _plain(path: str, value: Any, annotation: str) -> None:
+    """ConfigError when `annotation` is of plain types only and `value` is of none of them."""
+    names = annotation.split(" | ")
+    if not all(name in PLAIN for name in names):
+        return
+    allowed = tuple(kind for name in names for kind in PLAIN[name])
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise ConfigError(f"{path}={value}: it takes {' or '.join(names)}, not {type(value).__name__}")
+
+
+def sound(cfg: DictConfig) -> None:
+    """Check the keys that code reads itself; ConfigError names the key and what it may be."""
+    from omegaconf import OmegaConf
+
+    for key, (kind, least) in NUMBERS.items():
+        group = key.rpartition(".")[0]
+        if group and not OmegaConf.is_config(cfg[group]):
+            raise ConfigError(f"{group}={cfg[group]}: it holds keys of its own, such as {key}; set one of those")
+        value = OmegaConf.select(cfg, key)
+        right = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        if not right or not value >= least:
+            what = "a whole number" if kind is int else "a number"
+            raise ConfigError(f"{key}={value}: say {what}, {least:g} or more")
+    for key in ("name", "output", "primary"):
+        if not isinstance(cfg[key], str):
+            raise ConfigError(f"{key}={cfg[key]}: it takes text; put it in quotes")
+    if cfg.primary not in cfg.outcomes:
+        raise ConfigError(f"primary={cfg.primary}: no such outcome; there are {list(cfg.outcomes)}")
+    unknown = [name for name in cfg.reward if name not in cfg.outcomes]
+    if unknown:
+        raise ConfigError(f"reward.{unknown[0]}: no such outcome; there are {list(cfg.outcomes)}")
 
 
 def make(node: Any, allow: Sequence[str] = (), **given: Any) -> Any:
@@ -117,8 +179,13 @@ def facts(cfg: DictConfig) -> Facts:
 
 def fit_student(node: DictConfig, known: Facts, allow: Sequence[str] = ()) -> Student:
     """Return the learners of `node`, fitted to the training learners where they come from a log."""
-    student: Student = make(node, allow).fit(known.split.train if known.split else None, known.catalog)
-    return student
+    made: Student = make(node, allow)
+    if known.split is not None:
+        return made.fit(known.split.train, known.catalog)
+    try:
+        return made.fit(None, None)
+    except RuntimeError as error:  # learners that are made from a log, and there is none
+        raise ConfigError(str(error)) from error
 
 
 def fit_world(cfg: DictConfig, known: Facts) -> World:
@@ -131,7 +198,10 @@ def fit_world(cfg: DictConfig, known: Facts) -> World:
     if catalog is None:
         raise ConfigError("no catalogue: choose a source, or a student that brings its own")
     same = cfg.student.get("tracer") == cfg.tracer  # fitted to the same rows: the same model, so once is enough
-    tracer = student.tracer if same else make(cfg.tracer, cfg.allow).fit(known.split.train if known.split else None, catalog)  # type: ignore[attr-defined]
+    if same:
+        tracer = student.tracer  # type: ignore[attr-defined]
+    else:
+        tracer = make(cfg.tracer, cfg.allow).fit(known.split.train if known.split else None, catalog)
     guards = {name: make(node, cfg.allow) for name, node in cfg.guards.items()}
     outcomes = {name: make(node, cfg.allow) for name, node in cfg.outcomes.items()}
     observer = Observer(tracer, catalog, guards, cfg.horizon)

@@ -6,42 +6,63 @@ import difflib
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from .build import ConfigError
+from .build import ConfigError, sound
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+_MANY = ("-m", "--multirun")
+SHOWS = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--version")  # words with which Hydra shows and runs nothing
 
 
 def many(words: list[str]) -> bool:
     """Return whether the words ask for several jobs."""
-    return any(word in ("-m", "--multirun") for word in words)
+    return any(word in _MANY for word in words)
 
 
-def check(words: list[str]) -> None:
-    """Compose the first job of `words`; ConfigError when a word names no key or no choice there is."""
-    from hydra import compose, initialize_config_module
+def arranged(words: list[str]) -> list[str]:
+    """Return the words as Hydra can read them: -m first (argparse wants it so), and a run's id in quotes.
+
+    Without quotes `resume=0712` would be read as a number.
+    """
+    rest = [re.sub(r"^resume=(\w+)$", r"resume='\1'", word) for word in words if word not in _MANY]
+    return [word for word in words if word in _MANY][:1] + rest
+
+
+def check(words: list[str]) -> DictConfig | None:
+    """Return the first job's config; ConfigError when a word names no key or no choice there is.
+
+    Every choice of a sweep is tried. None where the words only ask Hydra to show something.
+    """
+    from hydra import initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
-    if any(word in ("--cfg", "-c", "--info", "--hydra-help") for word in words):
-        return
-    overrides = [first(word) for word in words if not word.startswith("-") and not word.startswith("hydra")]
-    for word in words:
-        if not word.startswith("-") and "=" not in word and not word.startswith("~"):
+    if any(word.split("=")[0] in SHOWS for word in words):
+        return None
+    named = [word for word in words if not word.startswith("-")]
+    for word in named:
+        if "=" not in word and not word.startswith("~"):
             raise ConfigError(f"{word!r}: say KEY=VALUE, such as seed=1 or agent=linucb")
+    kept = [word for word in named if word.startswith("hydra.searchpath=") or not word.startswith("hydra")]
+    choices = {word: several(word) for word in kept}
+    first = {word: values[0] for word, values in choices.items()}
     try:
         with initialize_config_module("trailmark.configs", version_base="1.3"):
-            try:
-                compose("train", overrides)
-            except (HydraException, OmegaConfBaseException) as error:
-                cause = error.__cause__ or error
-                raise ConfigError(_explain(str(cause), str(error), compose("train"))) from error
+            config = _compose(list(first.values()))
+            sound(config)
+            for word, values in choices.items():
+                for value in values[1:] if _is_group(word) else ():
+                    _compose(list((first | {word: value}).values()))
     finally:
         GlobalHydra.instance().clear()
+    return config
 
 
-def first(word: str) -> str:
-    """Return the override with the first of several values: `seed=0,1` is `seed=0`."""
+def several(word: str) -> list[str]:
+    """Return the override with each of its values: `seed=0,1` is `seed=0` and `seed=1`."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -50,27 +71,57 @@ def first(word: str) -> str:
     except HydraException as error:
         raise ConfigError(f"{word!r} cannot be read: {str(error).splitlines()[0]}") from error
     if not override.is_sweep_override():
-        return word
-    return f"{word.split('=', 1)[0]}={next(iter(override.sweep_string_iterator()))}"
+        return [word]
+    return [f"{word.split('=', 1)[0]}={value}" for value in override.sweep_string_iterator()]
 
 
-def _explain(cause: str, message: str, base: Any) -> str:
-    found = re.search(r"Key '([^']+)' is not in struct", cause) or re.search(r"Could not override '([^']+)'", message)
-    if not found:
-        return f"{message}\n{cause}" if cause not in message else message
-    full = re.search(r"(?:full_key|Could not override): ?'?([\w.\[\]]+)'?", f"{cause}\n{message}")
-    wrong = full.group(1) if full else found.group(1)
+def _is_group(word: str) -> bool:
+    from ..configs import __file__ as here
+
+    return (Path(here).parent / word.split("=", 1)[0]).is_dir()
+
+
+def _compose(overrides: list[str]) -> DictConfig:
+    from hydra import compose
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return compose("train", overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        found = re.search(r"Key '([^']+)' is not in struct", str(error.__cause__ or error))
+        found = found or re.search(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
+        if found:
+            raise ConfigError(_no_key(f"{error.__cause__ or ''}\n{error}", found.group(1), overrides)) from error
+        choice = re.search(r"Could not find '([^']+)/([^'/]+)'", str(error))
+        if choice:
+            raise ConfigError(_no_choice(choice.group(1), choice.group(2), str(error))) from error
+        cause = str(error.__cause__ or "")
+        raise ConfigError(f"{error}\n{cause}" if cause not in str(error) else str(error)) from error
+
+
+def _no_key(message: str, name: str, overrides: list[str]) -> str:
+    from hydra import compose
+
+    full = re.search(r"full_key: ?'?([\w.\[\]]+)'?", message)
+    wrong = full.group(1) if full else name
+    # The keys depend on what was chosen: `source=table` has a path, the default source has none.
+    chosen = [word for word in overrides if _is_group(word) and word.split("=", 1)[0] != wrong]
+    base = compose("train", chosen)
     keys = list(flat(base))
-    near = difflib.get_close_matches(wrong, keys, 1, 0.5)
-    tail = wrong.rsplit(".", 1)[-1]
-    if not near:
-        near = [key for key in keys if key.rsplit(".", 1)[-1] in difflib.get_close_matches(tail, [tail, *_tails(keys)], 2)][:1]
+    group, _, tail = wrong.rpartition(".")
+    beside = [key for key in keys if key.rpartition(".")[0] == group]
+    near = difflib.get_close_matches(wrong, beside, 1, 0.6) or difflib.get_close_matches(wrong, keys, 1, 0.6)
+    near = near or [key for key in keys if key.rsplit(".", 1)[-1] == tail][:1]
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"there is no key {wrong!r}{hint} (`trailmark train --cfg job` shows them all; +{wrong}=... adds a new one)"
 
 
-def _tails(keys: list[str]) -> list[str]:
-    return [key.rsplit(".", 1)[-1] for key in keys]
+def _no_choice(group: str, name: str, message: str) -> str:
+    options = re.findall(r"^\t(\S+)$", message, re.MULTILINE)
+    near = difflib.get_close_matches(name, options, 1, 0.5)
+    hint = f"; did you mean {group}={near[0]}?" if near else ";"
+    return f"there is no {group}={name}{hint} There are: {', '.join(options)}"
 
 
 def flat(node: Any, prefix: str = "") -> Iterator[str]:

@@ -59,11 +59,16 @@ class Console:
     def table(self, found: dict[str, Any]) -> None:
         """Print the outcome of each policy with its interval, best first."""
         primary = next(o for o in found["outcomes"] if o["name"] == found["primary"])
-        grid = rich.table.Table(title=f"{primary['title']} ({primary['unit']}), {found['eval_seeds']} x {found['eval_learners']} fresh learners")
+        grid = rich.table.Table(
+            title=f"{primary['title']} ({primary['unit']}), "
+            f"{found['eval_seeds']} x {found['eval_learners']} fresh learners"
+        )
         grid.add_column("policy", no_wrap=True)
         grid.add_column("kind")
         for outcome in found["outcomes"]:
-            grid.add_column(outcome["title"] + (" [95%]" if outcome["name"] == primary["name"] else ""), justify="right")
+            grid.add_column(
+                outcome["title"] + (" [95%]" if outcome["name"] == primary["name"] else ""), justify="right"
+            )
         grid.add_column("legal", justify="right")
         sign = -1.0 if primary["higher_is_better"] else 1.0
         for row in sorted(found["policies"], key=lambda r: sign * r["values"][primary["name"]]["value"]):
@@ -73,7 +78,13 @@ class Console:
                 both = f" [{v['low']:.4f}, {v['high']:.4f}]" if outcome["name"] == primary["name"] else ""
                 cells.append(f"{v['value']:.4f}{both}" if both else f"{v['value']:.3g}")
             marked = row["name"] + (" *" if row["name"] == found["best_heuristic"] else "")
-            grid.add_row(marked, row["kind"], *cells, f"{row['legal_rate']:.0%}", style="bold" if row["kind"] == "trained" else "")
+            grid.add_row(
+                marked,
+                row["kind"],
+                *cells,
+                f"{row['legal_rate']:.0%}",
+                style="bold" if row["kind"] == "trained" else "",
+            )
         self._out.print(grid)
         for row in found["policies"]:
             d = row["difference"]

@@ -13,7 +13,9 @@ def main(words: list[str]) -> None:
     parser.add_argument("--learners", type=int, default=1000, help="fresh learners per population")
     parser.add_argument("--seeds", type=int, default=5, help="populations")
     parser.add_argument("--seed", type=int, default=1, help="of the populations; the training run used its own seed")
-    parser.add_argument("--student", help="train's student config for learners of another kind, such as `kss` or a yaml file")
+    parser.add_argument(
+        "--student", help="train's student config for learners of another kind, such as `kss` or a yaml file"
+    )
     parser.add_argument("--output", default="runs", help="folder of local runs")
     args = parser.parse_args(words)
 
@@ -21,29 +23,30 @@ def main(words: list[str]) -> None:
     from omegaconf import OmegaConf
 
     from ..agents.bundle import PolicyBundle
+    from ..data.errors import DataError
     from ..envs import pack
     from . import evaluation as ev
     from .build import ConfigError, check, facts, fit_student, make_baselines
     from .compose import complain
     from .console import Console
-    from .runs import RunError, find
+    from .runs import RunError, find, read_config
 
     torch.set_num_threads(1)
     console = Console()
     try:
         run = find(args.output, args.run)
         found = run.read_evaluation()
-        cfg = OmegaConf.load(run.config)
+        cfg = read_config(run)
         world, bundle = pack.load(run.world), PolicyBundle.load(run.bundle)
         if args.student:
-            node = OmegaConf.load(args.student if args.student.endswith(".yaml") else _config("student", args.student))
+            node = OmegaConf.load(_student(args.student))
             merged = OmegaConf.create({"student": node, "tracer": cfg.tracer})
             check(OmegaConf.to_container(merged.student, resolve=True))
             student = fit_student(merged.student, facts(cfg))  # type: ignore[arg-type]
             if student.catalog != world.observer.catalog:
                 raise ConfigError("these learners have another catalogue than the run's policy")
             world = ev.elsewhere(world, student)
-    except (ConfigError, RunError, pack.PackError, FileNotFoundError) as error:
+    except (ConfigError, RunError, DataError, pack.PackError) as error:
         complain(error)
     name = next(p["name"] for p in found["policies"])
     contestants: ev.Contestants = {name: (found["policies"][0]["kind"], bundle.policy)}
@@ -55,11 +58,24 @@ def main(words: list[str]) -> None:
             advance(contestant)
     rows = ev.table(world, contestants, plays, found["primary"])
     best = ev.best_heuristic(world, contestants, plays, found["primary"])
-    shown = {**found, "policies": rows, "best_heuristic": best, "eval_learners": args.learners, "eval_seeds": args.seeds}
+    shown = {
+        **found,
+        "policies": rows,
+        "best_heuristic": best,
+        "eval_learners": args.learners,
+        "eval_seeds": args.seeds,
+    }
     console.table(shown)
 
 
-def _config(group: str, name: str) -> Path:
+def _student(name: str) -> Path:
+    """Return the yaml file that `name` is, or the one that comes with Trailmark under that name."""
     from ..configs import __file__ as here
+    from .build import ConfigError
 
-    return Path(here).parent / group / f"{name}.yaml"
+    folder = Path(here).parent / "student"
+    path = Path(name) if name.endswith(".yaml") else folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise ConfigError(f"--student {name}: no such config; there are {known}, or name a yaml file")
+    return path

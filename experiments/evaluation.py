@@ -19,7 +19,9 @@ from ..envs.replay import predictions
 from ..envs.rng import derive
 from ..envs.rows import take
 from ..envs.student import Student
+from . import prediction_metrics as pm
 from . import statistics as st
+from .verdict import policy_title
 
 if TYPE_CHECKING:
     from ..envs.tracer import Tracer
@@ -41,7 +43,7 @@ def contest(
 
 
 def table(world: World, contestants: Contestants, plays: dict[str, list[Play]], primary: str) -> list[dict[str, Any]]:
-    """Return one row per contestant: every outcome with its interval over learners, and the distance to the best heuristic."""
+    """Return one row per contestant: its outcomes with intervals over learners, its distance to the best heuristic."""
     best = best_heuristic(world, contestants, plays, primary)
     rows = []
     for name, (kind, _) in contestants.items():
@@ -53,6 +55,7 @@ def table(world: World, contestants: Contestants, plays: dict[str, list[Play]], 
         rows.append(
             {
                 "name": name,
+                "title": policy_title(name),
                 "kind": kind,
                 "values": values,
                 "difference": difference,
@@ -90,7 +93,7 @@ def pathway(world: World, name: str, policy: Policy, seed: int) -> dict[str, Any
     room = Classroom(world, seed, 0, 1, guarded=policy.guarded)
     catalog, student = world.observer.catalog, world.student
     goal = student.context(room.start).goal[0] > 0
-    steps = []
+    steps: list[dict[str, Any]] = []
     record, before = room.record, student.mastery(room.state)[0]
     for seen, probabilities, action, moment in live(room, policy):
         index = int(action[0])
@@ -134,7 +137,7 @@ def tracing(tracer: Tracer, train: Log, test: Log, catalog: Catalog) -> dict[str
     right = (correct >= 0.5).astype(np.float64)
     learner = np.repeat(np.arange(len(answers.learners)), np.diff(answers.start))
     p = predictions(tracer, test, catalog).astype(np.float64)
-    area = st.auc_interval(right, p, learner, seed=0)
+    area = pm.auc_interval(right, p, learner, seed=0)
     seen = train.sequences(catalog)
     base = float(seen.correct.mean())
     hits = np.bincount(seen.activity, seen.correct, len(catalog.activity_ids))
@@ -146,10 +149,10 @@ def tracing(tracer: Tracer, train: Log, test: Log, catalog: Catalog) -> dict[str
         "rows": len(p),
         "learners": len(answers.learners),
         "auc": {"value": area.value, "low": area.low, "high": area.high},
-        "log_loss": st.log_loss(right, p),
+        "log_loss": pm.log_loss(right, p),
         "accuracy": float(((p >= 0.5) == (right > 0)).mean()),
-        "ece": st.expected_calibration_error(right, p),
-        "floors": {name: {"auc": st.auc(right, q), "log_loss": st.log_loss(right, q)} for name, q in floors.items()},
+        "ece": pm.expected_calibration_error(right, p),
+        "floors": {name: {"auc": pm.auc(right, q), "log_loss": pm.log_loss(right, q)} for name, q in floors.items()},
     }
 
 

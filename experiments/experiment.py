@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,10 @@ from ..agents.loop import train
 from ..envs import pack
 from ..envs.rng import derive
 from . import evaluation as ev
-from .build import ConfigError, check, facts, fit_student, fit_world, make_agent, make_baselines
+from .build import check, facts, fit_student, fit_world, make_agent, make_baselines, sound
 from .console import Console
-from .runs import Run, commit, find, now, write_json
-from .track import Track
+from .runs import Run, commit, find, now, read_config, write_json, write_text
+from .track import Track, store
 
 if TYPE_CHECKING:
     from ..agents.agent import Agent
@@ -35,45 +34,54 @@ class Experiment:
     run_: Run
     track: Track
     console: Console
-    resumed: bool
+    known: Facts | None  # None until a stopped run needs them again
+    parent: str | None
+    command: str
 
     @staticmethod
-    def of(cfg: DictConfig, parent: str | None) -> Experiment:
+    def of(cfg: DictConfig, parent: str | None, command: str) -> Experiment:
         """Open a new run, or with `cfg.resume` the run that was stopped, under its own config."""
         torch.set_num_threads(1)  # sums in one order: the same seed gives the same numbers
         console = Console()
         if cfg.resume:
-            old = find(cfg.output, str(cfg.resume))
-            allow = cfg.allow
-            cfg = OmegaConf.load(old.config)  # type: ignore[assignment]
-            cfg.allow = allow  # trust is said anew, never read from a file
-            check(OmegaConf.to_container(cfg), allow)
-            return Experiment(cfg, old, Track.resume(old.id), console, True)
+            return Experiment._again(cfg, console)
         plain = OmegaConf.to_container(cfg, resolve=True)
         check(plain, cfg.allow)
-        if cfg.primary not in cfg.outcomes:
-            raise ConfigError(f"primary={cfg.primary}: no such outcome; there are {list(cfg.outcomes)}")
-        tags = {"commit": commit(), "seed": str(cfg.seed), "trailmark.attempt": uuid.uuid4().hex[:8]}
+        sound(cfg)
+        with console.step("load catalogue and log"):
+            known = facts(cfg)  # before there is a run, so that a faulty log leaves none behind
+        data = known.summary["digest"] or known.name
+        tags = {"commit": commit(), "data": data, "seed": str(cfg.seed), "trailmark.attempt": uuid.uuid4().hex[:8]}
         agent = str(cfg.agent._target_).rsplit(".", 1)[-1]
         track = Track.start(cfg.name, f"{agent} seed {cfg.seed}", _flatten(plain), tags, parent)
-        run = Run(Path(cfg.output) / track.run_id)
-        run.folder.mkdir(parents=True)
-        OmegaConf.save(cfg, run.config, resolve=True)
-        track.artifact(run.config)
-        return Experiment(cfg, run, track, console, False)
+        return Experiment(cfg, Run(Path(cfg.output) / track.run_id), track, console, known, parent, command)
+
+    @staticmethod
+    def _again(asked: DictConfig, console: Console) -> Experiment:
+        old = find(asked.output, str(asked.resume))
+        cfg = read_config(old)
+        cfg.allow = asked.allow  # trust is said anew, never read from a file
+        check(OmegaConf.to_container(cfg), cfg.allow)
+        track = Track.resume(old.id)
+        command = old.config.read_text().partition("\n")[0].removeprefix("# ")
+        return Experiment(cfg, old, track, console, None, track.parent, command)
 
     def run(self) -> None:
         """Go through all steps; the run ends FINISHED, KILLED (Ctrl-C, SIGTERM) or FAILED."""
-        if self.run_.finished:
-            self.track.finish("FINISHED")
+        if self.run_.finished and self.track.status == "FINISHED":
             self.console.say(f"run {self.run_.id} had already finished; its report is {self.run_.report}")
             self.console.table(self.run_.read_evaluation())
             return
         try:
-            self._steps()
+            self.track.again()
+            if self.run_.finished:  # stopped between its last file and its last word to MLflow
+                self._store()
+            else:
+                self._steps()
         except KeyboardInterrupt:
             self.track.finish("KILLED")
-            self.console.say(f"stopped; go on with: trailmark train resume={self.run_.id}")
+            if self.run_.config.exists():
+                self.console.say(f"stopped; go on with: trailmark train resume={self.run_.id}")
             raise
         except BaseException:
             self.track.finish("FAILED")
@@ -83,9 +91,11 @@ class Experiment:
     def _steps(self) -> None:
         say = self.console.say
         say(f"run {self.run_.id}  experiment {self.cfg.name}  seed {self.cfg.seed}")
-        with self.console.step("load catalogue and log"):
-            known = facts(self.cfg)
-            self.track.tag("data", known.summary["digest"] or known.name)
+        if not self.run_.config.exists():
+            self.run_.folder.mkdir(parents=True, exist_ok=True)
+            write_text(self.run_.config, f"# {self.command}\n{OmegaConf.to_yaml(self.cfg, resolve=True)}")
+        self.track.artifact(self.run_.config)
+        known = self.known or facts(self.cfg)
         for note in known.summary.get("notes", []):
             say(f"  note: {note}")
         world = self._world(known)
@@ -99,7 +109,7 @@ class Experiment:
         with self.console.step("save bundle, evaluation and report"):
             self._save(world, agent, found)
         self.console.table(found)
-        say(f"report: {self.run_.report}    bundle: {self.run_.bundle}    mlflow ui --backend-store-uri sqlite:///mlflow.db")
+        say(f"report: {self.run_.report}    bundle: {self.run_.bundle}    mlflow ui --backend-store-uri {store()}")
 
     def _world(self, known: Facts) -> World:
         if self.run_.world.exists():
@@ -119,7 +129,7 @@ class Experiment:
         """Train from the last checkpoint on, and return the learning curve."""
         t, seed, primary = self.cfg.training, self.cfg.seed, self.cfg.primary
         history: dict[str, Any] = {"cohort": 0, "steps": [], "return": [], "heldout": []}
-        if self.run_.checkpoint.exists():
+        if self.run_.begun:
             history, state = pack.read(self.run_.checkpoint)
             agent.restore(state)
             self.console.say(f"resumed after cohort {history['cohort']} of {t.cohorts}")
@@ -147,7 +157,8 @@ class Experiment:
     ) -> dict[str, Any]:
         """Play the trained policy and everything it must beat on fresh learners, and say what was found."""
         cfg, e = self.cfg, self.cfg.evaluation
-        name = str(cfg.agent._target_).rsplit(".", 1)[-1].lower()
+        name = next((key for key, node in cfg.baselines.items() if node.policy == cfg.agent), None)
+        name = str(name or str(cfg.agent._target_).rsplit(".", 1)[-1].lower())
         contestants: ev.Contestants = {name: ("trained" if agent.state() else "baseline", agent.decide())}
         contestants |= {key: value for key, value in make_baselines(cfg, world.observer.space).items() if key != name}
         seeds = ev.populations(cfg.seed, e.seeds)
@@ -173,11 +184,11 @@ class Experiment:
             "schema": 1,
             "experiment": cfg.name,
             "run_id": self.run_.id,
-            "parent_run_id": os.environ.get("TRAILMARK_PARENT_RUN") or None,
+            "parent_run_id": self.parent,
             "seed": cfg.seed,
             "created": now(),
             "commit": commit(),
-            "command": f"trailmark train experiment={cfg.name} seed={cfg.seed}",
+            "command": self.command,
             "data": {**known.summary, "skills": len(catalog.skill_ids), "activities": len(catalog.activity_ids)},
             "tracer": tracing,
             "student": _who(world),
@@ -208,14 +219,17 @@ class Experiment:
     def _save(self, world: World, agent: Agent, found: dict[str, Any]) -> None:
         from .report import write_report
 
-        card = {key: found[key] for key in ("experiment", "run_id", "seed", "created", "commit", "data", "tracer", "student")}
+        about = ("experiment", "run_id", "seed", "created", "commit", "data", "tracer", "student")
+        card = {key: found[key] for key in about}
         card |= {"outcomes": found["policies"][0]["values"], "primary": found["primary"], "limits": found["warnings"]}
         PolicyBundle(world.observer, agent.decide(), card).save(self.run_.bundle)
         write_json(self.run_.evaluation, found)
-        self.track.artifact(self.run_.bundle)
-        self.track.artifact(self.run_.evaluation)
         write_report(found, self.run_.report)
-        self.track.artifact(self.run_.report)
+        self._store()
+
+    def _store(self) -> None:
+        for path in (self.run_.bundle, self.run_.evaluation, self.run_.report):
+            self.track.artifact(path)
 
 
 def _who(world: World) -> str:
@@ -242,9 +256,9 @@ def _doubts(world: World, known: Facts, rows: list[dict[str, Any]], others: list
             "These learners gain as much from a short activity as from a long one on the same skill; a policy that "
             "prefers short ones may have learnt just that."
         )
-    tiny = [row["name"] for row in rows if row["kind"] == "trained" and row["difference"] and row["difference"]["low"] <= 0]
-    if tiny:
-        said.append(f"{', '.join(tiny)} is not shown to beat the best heuristic.")
+    unproven = [row["name"] for row in rows if row["difference"] and row["difference"]["low"] <= 0]
+    if unproven:
+        said.append(f"{', '.join(unproven)} is not shown to beat the best heuristic.")
     return said
 
 

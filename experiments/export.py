@@ -22,7 +22,8 @@ def main(words: list[str]) -> None:
     target = Path(args.to)
     try:
         run = find(args.output, args.run)
-        if target.exists() and any(target.iterdir()) and not (target / "object.json").exists():
+        free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+        if not free and not (target / "card.json").exists():
             raise RunError(f"{target} exists and is no policy bundle; name another folder")
         if not run.bundle.exists():
             raise RunError(f"run {run.id} has no bundle yet: finish it with `trailmark train resume={run.id}`")
@@ -32,5 +33,6 @@ def main(words: list[str]) -> None:
     except (RunError, PackError) as error:
         complain(error)
     first = again.recommend(again.enrol(), 1)[0]
-    print(f"{target}: {type(again.policy).__name__} for {len(again.observer.catalog.activities)} activities, from run {run.id}")
+    count = len(again.observer.catalog.activities)
+    print(f"{target}: {type(again.policy).__name__} for {count} activities, from run {run.id}")
     print(f"a new learner would get: {first.title} (p = {first.probability:.2f})")

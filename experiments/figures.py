@@ -4,29 +4,18 @@ Colours are CSS classes of report.css; every kind also has its own mark, so that
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from xml.etree.ElementTree import Element
 
-Attributes = Mapping[str, object]
+from .page import element
 
 WIDTH = 440
+# Size of small text in report.css, and letters much narrower or wider than others.
+SMALL, NARROW, WIDE = 11.5, " .,:;!|'()[]-/fijlrtI", "mwMW@%&"
 # Even steps from dark blue through grey to yellow: lightness rises all the way, whatever colours the reader sees.
 SCALE = ((8, 29, 88), (58, 77, 107), (112, 113, 115), (178, 163, 101), (253, 231, 76))
-
-
-def element(tag: str, attributes: Attributes | None = None, *children: "Element | str") -> Element:
-    """Build one HTML or SVG element; strings among the children become text, so they are escaped when written."""
-    made = Element(tag, {name: _text(value) for name, value in (attributes or {}).items()})
-    for child in children:
-        if isinstance(child, Element):
-            made.append(child)
-        elif len(made):
-            made[-1].tail = (made[-1].tail or "") + child
-        else:
-            made.text = (made.text or "") + child
-    return made
 
 
 @dataclass(frozen=True)
@@ -138,12 +127,12 @@ def heat_map(
     rows: Sequence[str], columns: Sequence[int], cells: Sequence[Sequence[float]], description: str
 ) -> Element:
     """Draw mastery in [0, 1] as colour: `cells` is (rows, columns); the last column is also printed as a number."""
-    left, right, top, height = 132, WIDTH - 40, 4, 20
+    left, right, top, height = 150, WIDTH - 40, 4, 20
     width = (right - left) / max(1, len(columns))
     parts = []
     for number, (name, values) in enumerate(zip(rows, cells, strict=True)):
         y = top + height * number
-        text = _label(left - 6, y + 14, name if len(name) <= 20 else name[:19] + "…", "end", "small")
+        text = _label(left - 6, y + 14, shortened(name, left - 6), "end", "small")
         text.append(element("title", None, name))
         parts.append(text)
         for place, value in enumerate(values):
@@ -180,7 +169,7 @@ def timeline(blocks: Sequence[Block], description: str) -> Element:
     parts = _axis_x(0.0, end if end > 0 else 1.0, place, top, bottom, "minutes of learning", left, right)
     for number, lane in enumerate(lanes):
         y = top + height * number
-        name = _label(left - 8, y + 17, lane if len(lane) <= 24 else lane[:23] + "…", "end", "small")
+        name = _label(left - 8, y + 17, shortened(lane, left - 8), "end", "small")
         name.append(element("title", None, lane))
         parts += [_line(left, y + height - 1, right, y + height - 1, "grid"), name]
     for block in blocks:
@@ -214,6 +203,19 @@ def number_text(value: float, span: float) -> str:
             return _minus(f"{value / size:g}{letter}") if value else "0"
     places = min(6, max(0, 1 - math.floor(math.log10(span)))) if span > 0 else 2
     return _minus(f"{value:.{places}f}")
+
+
+def shortened(text: str, room: float) -> str:
+    """Cut a small label at its end, with an ellipsis, so that it is at most `room` wide in a wide font."""
+    width = 0.0
+    for place, letter in enumerate(text):
+        width += SMALL * (
+            0.4 if letter in NARROW else 1.0 if letter in WIDE or letter > "ɏ" else 0.64 if letter.islower() else 0.76
+        )
+        # What is left must hold the ellipsis, unless nothing is cut.
+        if width > room - SMALL * (place < len(text) - 1):
+            return text[:place].rstrip() + "…"
+    return text
 
 
 def colour(mastery: float) -> str:
@@ -282,10 +284,6 @@ def _circle(x: float, y: float, radius: float, style: str) -> Element:
 
 def _label(x: float, y: float, text: str, anchor: str, style: str) -> Element:
     return element("text", {"x": x, "y": y, "text-anchor": anchor, "class": style}, text)
-
-
-def _text(value: object) -> str:
-    return f"{round(value, 2):g}" if isinstance(value, float) else str(value)
 
 
 def _minus(text: str) -> str:

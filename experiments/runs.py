@@ -8,7 +8,10 @@ import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 class RunError(ValueError):
@@ -36,6 +39,11 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint"
+
+    @property
+    def begun(self) -> bool:
+        """True when there is a checkpoint; a kill between the two renames of a write leaves only the old one."""
+        return self.checkpoint.exists() or self.checkpoint.with_name(f".{self.checkpoint.name}.old").exists()
 
     @property
     def bundle(self) -> Path:
@@ -72,18 +80,42 @@ def find(output: str | Path, name: str) -> Run:
         if finished:
             return Run(max(finished, key=lambda p: Run(p).report.stat().st_mtime))
         raise RunError(f"no finished run in {output}: start one with `trailmark train`")
-    matches = [p for p in folders if p.name.startswith(name)]
+    matches = [p for p in folders if p.name.startswith(name)] if name else []
     if len(matches) == 1:
         return Run(matches[0])
+    if name and (Path(output) / name / "comparison.json").exists():
+        raise RunError(f"{name} is the parent of a multirun; name one of its runs, or `trailmark compare {name}`")
+    if name and (Path(output) / name).is_dir():
+        raise RunError(f"run {name} in {output} was stopped before its config was written; start it anew")
     known = ", ".join(sorted(p.name[:12] for p in folders)[:8]) or "none"
     what = "no run" if not matches else f"{len(matches)} runs"
     raise RunError(f"{what} {name!r} in {output}; there are: {known}. Name one by its id, or `latest`.")
 
 
+def read_config(run: Run) -> DictConfig:
+    """Return the composed config of a run; RunError when somebody has damaged it."""
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        cfg = OmegaConf.load(run.config)
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        raise RunError(f"{run.config} cannot be read ({error}); start the run anew") from error
+    if not isinstance(cfg, DictConfig) or "agent" not in cfg:
+        raise RunError(f"{run.config} is no config of a run; start the run anew")
+    return cfg
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content`, all or nothing."""
+    write_text(path, json.dumps(content, indent=1))
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content`, all or nothing."""
     fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(json.dumps(content, indent=1))
+    fresh.write_text(content)
     os.replace(fresh, path)
 
 
@@ -91,11 +123,11 @@ def commit() -> str:
     """Return the commit of the code, with a + when it was changed since; `unknown` outside a git checkout."""
     here = Path(__file__).resolve().parent
     try:
-        found = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-        changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
+        found = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD"], cwd=here, stderr=subprocess.DEVNULL)
+        changed = subprocess.check_output(["git", "status", "--porcelain"], cwd=here, stderr=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip() + ("+" if changed.stdout.strip() else "")
+    return found.decode().strip() + ("+" if changed.strip() else "")
 
 
 def now() -> str:

@@ -1,4 +1,4 @@
-"""Statistics of scores and predictions: point estimates with bootstrap intervals, as pure functions of arrays.
+"""Statistics of scores: point estimates with bootstrap intervals, as pure functions of arrays.
 
 Scores are (runs, tasks): a run is one seed or one learner, a task is one environment; (runs,) means one task.
 The methods follow Agarwal et al. (2021), "Deep Reinforcement Learning at the Edge of the Statistical Precipice".
@@ -76,10 +76,10 @@ def stratified_bootstrap(
     `statistic` maps (..., runs, tasks) to (...), as `iqm` does. `indices` (replicates, runs, tasks) gives the resampled
     run numbers instead of drawing them from `seed`. Raises ValueError on empty or non-finite scores.
     """
-    table = _table(scores, "scores")
-    drawn = _resamples(table.shape, replicates, seed) if indices is None else iter((indices,))
+    table = as_table(scores, "scores")
+    drawn = resamples(table.shape, replicates, seed) if indices is None else iter((indices,))
     values = np.concatenate([statistic(_pick(table, rows)) for rows in drawn])
-    return _interval(float(statistic(table)), values, confidence)
+    return percentile_interval(float(statistic(table)), values, confidence)
 
 
 def paired_difference(
@@ -94,7 +94,7 @@ def paired_difference(
 
     Both are (runs, tasks) or (runs,). Raises ValueError when the shapes differ or a score is not finite.
     """
-    left, right = _table(x, "x"), _table(y, "y")
+    left, right = as_table(x, "x"), as_table(y, "y")
     if left.shape != right.shape:
         raise ValueError(f"paired scores must have one shape, got x {left.shape} and y {right.shape}")
     if statistic is mean:
@@ -102,10 +102,10 @@ def paired_difference(
     values = np.concatenate(
         [
             statistic(_pick(left, rows)) - statistic(_pick(right, rows))
-            for rows in _resamples(left.shape, replicates, seed)
+            for rows in resamples(left.shape, replicates, seed)
         ]
     )
-    return _interval(float(statistic(left) - statistic(right)), values, confidence)
+    return percentile_interval(float(statistic(left) - statistic(right)), values, confidence)
 
 
 def probability_of_improvement(
@@ -116,7 +116,7 @@ def probability_of_improvement(
     x is (runs_x, tasks), y is (runs_y, tasks); the two are resampled independently. Raises ValueError when the numbers
     of tasks differ or a score is not finite.
     """
-    left, right = _table(x, "x"), _table(y, "y")
+    left, right = as_table(x, "x"), as_table(y, "y")
     if left.shape[1] != right.shape[1]:
         raise ValueError(f"x has {left.shape[1]} tasks and y has {right.shape[1]}: compare them on the same tasks")
     wins = (np.sign(left.T[:, :, None] - right.T[:, None, :]) + 1) / 2
@@ -124,13 +124,13 @@ def probability_of_improvement(
     size = max(1, BLOCK // max(left.size, right.size))
     values = []
     for rows_x, rows_y in zip(
-        _resamples(left.shape, replicates, seed, size, stream=0),
-        _resamples(right.shape, replicates, seed, size, stream=1),
+        resamples(left.shape, replicates, seed, size, stream=0),
+        resamples(right.shape, replicates, seed, size, stream=1),
         strict=True,
     ):
         won = np.matmul(_tally(rows_x), wins)
         values.append((won * _tally(rows_y)).sum(axis=-1).mean(axis=0) / pairs)
-    return _interval(float(wins.mean()), np.concatenate(values), confidence)
+    return percentile_interval(float(wins.mean()), np.concatenate(values), confidence)
 
 
 def performance_profile(
@@ -140,7 +140,7 @@ def performance_profile(
 
     Raises ValueError when the thresholds are not ascending or a score is not finite.
     """
-    table = _table(scores, "scores")
+    table = as_table(scores, "scores")
     levels = np.asarray(thresholds, dtype=np.float64)
     if levels.ndim != 1 or levels.size == 0 or not np.all(np.diff(levels) > 0):
         raise ValueError("thresholds must be one list of ascending numbers")
@@ -154,7 +154,7 @@ def performance_profile(
         counts = np.bincount(keys.ravel(), minlength=width * len(rows)).reshape(-1, width)
         return counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:] / table.size
 
-    values = np.concatenate([above(_pick(rank, rows)) for rows in _resamples(table.shape, replicates, seed)])
+    values = np.concatenate([above(_pick(rank, rows)) for rows in resamples(table.shape, replicates, seed)])
     low, high = np.quantile(values, _tails(confidence), axis=0)
     return Profile(levels, above(rank)[0], low, high)
 
@@ -171,105 +171,16 @@ def learner_interval(
     Without `learners` every row is a learner of its own; with `learners` (rows,) a learner's rows are drawn together.
     Raises ValueError on empty or non-finite values, or when the lengths differ.
     """
-    rows = _table(values, "values")[:, 0]
+    rows = as_table(values, "values")[:, 0]
     if learners is None:
         return stratified_bootstrap(rows, mean, replicates, confidence, seed)
-    owner, number = _clusters(learners, len(rows))
+    owner, number = clusters(learners, len(rows))
     sums, sizes = np.bincount(owner, rows, number), np.bincount(owner, minlength=number).astype(np.float64)
     drawn = [
         sums[index].sum(axis=1) / sizes[index].sum(axis=1)
-        for index in (block[..., 0] for block in _resamples((number, 1), replicates, seed))
+        for index in (block[..., 0] for block in resamples((number, 1), replicates, seed))
     ]
-    return _interval(float(rows.mean()), np.concatenate(drawn), confidence)
-
-
-def auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Chance that a row labelled 1 scores above a row labelled 0, ties one half; labels and scores are (rows,)."""
-    order = _Order.of(labels, scores)
-    return order.area(np.ones(order.rows))
-
-
-def auc_interval(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    learners: ArrayLike,
-    replicates: int = 200,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """AUC of (rows,) predictions with a bootstrap interval that draws whole learners.
-
-    The rows are sorted once; a replicate only re-weights them. Replicates without both labels say nothing and are left
-    out. Raises ValueError when a label is not 0 or 1, when only one label occurs, or when lengths differ.
-    """
-    order = _Order.of(labels, scores)
-    owner, number = _clusters(learners, order.rows)
-    values = [
-        order.area(np.bincount(index, minlength=number)[owner])
-        for block in _resamples((number, 1), replicates, seed)
-        for index in block[..., 0]
-    ]
-    return _interval(order.area(np.ones(order.rows)), np.array([v for v in values if np.isfinite(v)]), confidence)
-
-
-def log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean negative log likelihood in nats; probabilities are kept one float64 epsilon away from 0 and 1."""
-    y, p = _predictions(labels, probabilities)
-    edge = float(np.finfo(np.float64).eps)
-    p = np.clip(p, edge, 1 - edge)
-    return float(-np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)))
-
-
-def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean squared difference of probability and label (Brier, 1950)."""
-    y, p = _predictions(labels, probabilities)
-    return float(np.mean((p - y) ** 2))
-
-
-def accuracy(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Fraction of rows whose label is on the probability's side of one half; exactly one half predicts 1."""
-    y, p = _predictions(labels, probabilities)
-    return float(np.mean((p >= 0.5) == (y >= 0.5)))
-
-
-def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 20) -> float:
-    """Mean gap between probability and label frequency over `bins` equal bins of [0, 1], weighted by rows."""
-    y, p = _predictions(labels, probabilities)
-    which = np.minimum((p * bins).astype(np.int64), bins - 1)
-    return float(np.abs(np.bincount(which, p - y, bins)).sum() / len(y))
-
-
-@dataclass(frozen=True)
-class _Order:
-    """Predictions sorted by score: for each positive row, how many negatives lie below it and not above it."""
-
-    rows: int
-    positive: NDArray[np.intp]
-    negative: NDArray[np.intp]
-    below: NDArray[np.intp]
-    through: NDArray[np.intp]
-
-    @staticmethod
-    def of(labels: ArrayLike, scores: ArrayLike) -> "_Order":
-        y, s = _table(labels, "labels")[:, 0], _table(scores, "scores")[:, 0]
-        if len(y) != len(s):
-            raise ValueError(f"{len(y)} labels but {len(s)} scores")
-        if not np.all((y == 0) | (y == 1)):
-            raise ValueError("AUC needs labels that are 0 or 1; cut partial scores at a threshold first")
-        order = np.argsort(s, kind="stable")
-        positive, negative = order[y[order] == 1], order[y[order] == 0]
-        if not len(positive) or not len(negative):
-            raise ValueError("AUC needs at least one row labelled 1 and one labelled 0")
-        below = np.searchsorted(s[negative], s[positive], side="left")
-        through = np.searchsorted(s[negative], s[positive], side="right")
-        return _Order(len(y), positive, negative, below, through)
-
-    def area(self, weights: NDArray[np.floating] | NDArray[np.integer]) -> float:
-        """AUC with `weights` (rows,); nan when one label has no weight."""
-        running = np.concatenate(([0.0], np.cumsum(weights[self.negative], dtype=np.float64)))
-        wins = weights[self.positive]
-        total = float(wins.sum()) * float(running[-1])
-        return float(wins @ (running[self.below] + running[self.through])) / (2 * total) if total else float("nan")
+    return percentile_interval(float(rows.mean()), np.concatenate(drawn), confidence)
 
 
 def _blocks(scores: ArrayLike) -> Array:
@@ -277,7 +188,8 @@ def _blocks(scores: ArrayLike) -> Array:
     return array[:, None] if array.ndim == 1 else array
 
 
-def _table(scores: ArrayLike, name: str) -> Array:
+def as_table(scores: ArrayLike, name: str) -> Array:
+    """Return scores as (runs, tasks) float64; ValueError, naming them `name`, when empty or not finite."""
     array = _blocks(scores)
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} must be (runs, tasks) or (runs,) and not empty, got shape {np.shape(scores)}")
@@ -287,24 +199,15 @@ def _table(scores: ArrayLike, name: str) -> Array:
     return array
 
 
-def _predictions(labels: ArrayLike, probabilities: ArrayLike) -> tuple[Array, Array]:
-    y, p = _table(labels, "labels")[:, 0], _table(probabilities, "probabilities")[:, 0]
-    if len(y) != len(p):
-        raise ValueError(f"{len(y)} labels but {len(p)} probabilities")
-    for name, array in (("labels", y), ("probabilities", p)):
-        if array.min() < 0 or array.max() > 1:
-            raise ValueError(f"{name} must lie in [0, 1], got {array.min()} to {array.max()}")
-    return y, p
-
-
-def _clusters(learners: ArrayLike, rows: int) -> tuple[NDArray[np.intp], int]:
+def clusters(learners: ArrayLike, rows: int) -> tuple[NDArray[np.intp], int]:
+    """Number the learners: (rows,) names to (rows,) numbers, and how many learners there are."""
     names, owner = np.unique(np.asarray(learners), return_inverse=True)
     if len(owner) != rows:
         raise ValueError(f"{len(owner)} learners for {rows} rows: give one learner for each row")
     return owner, len(names)
 
 
-def _resamples(
+def resamples(
     shape: tuple[int, ...], replicates: int, seed: int, size: int | None = None, stream: int = 0
 ) -> Iterator[NDArray[np.integer]]:
     """Yield blocks (`size` replicates, runs, tasks) of run numbers drawn with replacement."""
@@ -336,6 +239,7 @@ def _tails(confidence: float) -> tuple[float, float]:
     return (1 - confidence) / 2, (1 + confidence) / 2
 
 
-def _interval(value: float, values: Array, confidence: float) -> Interval:
+def percentile_interval(value: float, values: Array, confidence: float) -> Interval:
+    """Return an estimate with the percentiles of its bootstrap replicates `values` (replicates,)."""
     low, high = np.quantile(values, _tails(confidence))
     return Interval(value, float(low), float(high))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from .runs import RunError
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -32,21 +34,26 @@ def client() -> MlflowClient:
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         from mlflow import MlflowClient
 
-        uri = store()
-        found = MlflowClient(uri)
-        if uri.startswith("sqlite"):
-            with FileLock(uri.removeprefix("sqlite:///") + ".lock"):
-                found.search_experiments(max_results=1)
-        return found
+        uri, database = store(), _database()
+        if database is None:
+            return MlflowClient(uri)
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{database}.lock"):  # the constructor itself makes the tables
+            return MlflowClient(uri)
+
+
+def _database() -> Path | None:
+    """Return the sqlite file of the store, if it is one."""
+    uri = store()
+    return Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
 
 
 def _experiment(found: MlflowClient, name: str) -> str:
     """Return the id of the experiment `name`, made if need be."""
-    uri = store()
-    if not uri.startswith("sqlite"):
+    database = _database()
+    if database is None:
         known = found.get_experiment_by_name(name)
         return str(known.experiment_id if known else found.create_experiment(name))
-    database = Path(uri.removeprefix("sqlite:///"))
     with FileLock(f"{database}.lock"):
         known = found.get_experiment_by_name(name)
         if known:
@@ -61,33 +68,71 @@ class Track:
         """Write to the run `run_id` of the store of `found`."""
         self._client, self.run_id = found, run_id
         self._pending: list[Any] = []
+        self._written: set[tuple[str, int, float]] = set()  # what the run held when it was opened again
 
     @staticmethod
-    def start(experiment: str, name: str, params: dict[str, Any], tags: dict[str, str], parent: str | None = None) -> Track:
+    def start(
+        experiment: str, name: str, params: dict[str, Any], tags: dict[str, str], parent: str | None = None
+    ) -> Track:
         """Open a new run; `parent` makes it a child in MLflow's pages."""
         from mlflow.entities import Param
 
         found = client()
         extra = {"mlflow.parentRunId": parent} if parent else {}
         run = found.create_run(_experiment(found, experiment), tags={**tags, **extra}, run_name=name)
+        track = Track(found, run.info.run_id)
         kept = [Param(key, str(value)[:_LONGEST]) for key, value in params.items()]
-        for i in range(0, len(kept), 100):
-            found.log_batch(run.info.run_id, params=kept[i : i + 100])
-        return Track(found, run.info.run_id)
+        try:
+            for i in range(0, len(kept), 100):
+                found.log_batch(track.run_id, params=kept[i : i + 100])
+        except BaseException as error:
+            track.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+        return track
 
     @staticmethod
     def resume(run_id: str) -> Track:
-        """Open a run again that was stopped."""
+        """Open a run again, as it is; RunError when the store has no such run."""
+        from mlflow.exceptions import MlflowException
+
         found = client()
-        found.update_run(run_id, status="RUNNING")
-        return Track(found, run_id)
+        try:
+            run = found.get_run(run_id)
+        except MlflowException as error:
+            raise RunError(
+                f"{store()} has no run {run_id}; set MLFLOW_TRACKING_URI to the store that it was started with"
+            ) from error
+        track = Track(found, run_id)
+        for key in run.data.metrics:
+            track._written |= {(m.key, m.step, m.value) for m in found.get_metric_history(run_id, key)}
+        return track
+
+    @property
+    def status(self) -> str:
+        """RUNNING, FINISHED, FAILED or KILLED, as the store has it."""
+        return str(self._client.get_run(self.run_id).info.status)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """All tags of the run."""
+        return dict(self._client.get_run(self.run_id).data.tags)
+
+    @property
+    def parent(self) -> str | None:
+        """The run of the multirun that this one belongs to."""
+        return self.tags.get("mlflow.parentRunId")
+
+    def again(self) -> None:
+        """Mark a stopped run as running."""
+        self._client.update_run(self.run_id, status="RUNNING")
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
-        """Keep `metrics` for the next batch."""
+        """Keep `metrics` for the next batch; what the run held already, before it was stopped, is not written twice."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._pending += [Metric(key, float(value), now, step) for key, value in metrics.items()]
+        fresh = {key: float(value) for key, value in metrics.items() if (key, step, float(value)) not in self._written}
+        self._pending += [Metric(key, value, now, step) for key, value in fresh.items()]
         if len(self._pending) >= _EVERY:
             self.flush()
 

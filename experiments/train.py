@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,52 +19,101 @@ PARENT = "TRAILMARK_PARENT_RUN"
 
 def main(words: list[str]) -> None:
     """Run `trailmark train`: Hydra composes the config from `words`; with -m one parent run holds a run per job."""
-    import hydra
-
-    from .compose import complain, many
-    from .compose import check as check_words
+    from .compose import complain, arranged
 
     if "--help" in words or "-h" in words:
         print(_HELP)
         return
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        check_words(words)
-        several = many(words)
-        if several:
-            from .sweep import begin, finish
-
-            os.environ[PARENT] = begin(several, words)
-        else:
-            os.environ.setdefault(PARENT, "")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        sys.argv = ["trailmark train", *words]
-        entry = hydra.main(version_base="1.3", config_path="pkg://trailmark.configs", config_name="train")(_job)
-        status = "FAILED"
-        try:
-            entry()
-            status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
-            raise SystemExit(130) from None
-        finally:
-            if several:
-                finish(os.environ[PARENT], several, status, words)
+        _launch(arranged(words))
     except (ConfigError, RunError) as error:
         complain(error)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _launch(words: list[str]) -> None:
+    import hydra
+
+    from .compose import check, many
+
+    first = check(words)
+    if first is not None and first.resume:
+        _same(first, words)
+    sys.argv = ["trailmark train", *words]
+    entry = hydra.main(version_base="1.3", config_path="pkg://trailmark.configs", config_name="train")(_job)
+    if first is None or not many(words):
+        os.environ.setdefault(PARENT, "")
+        entry()
+        return
+    from .sweep import begin, finish
+
+    os.environ[PARENT] = parent = begin(first.name, words)
+    status = "FAILED"
+    try:
+        entry()
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        status = finish(parent, first.output, status, words)
+    if status != "FINISHED":
+        raise SystemExit(1)
+
+
+def _same(asked: DictConfig, words: list[str]) -> None:
+    """ConfigError when the command line asks a stopped run for another config than its own."""
+    from .compose import flat
+    from .runs import find, read_config
+
+    mine = [word.partition("=")[0] for word in words if not word.startswith("-")]
+    if all(key in ("resume", "output", "allow") for key in mine):
+        return
+    theirs = read_config(find(asked.output, str(asked.resume)))
+    for key in dict.fromkeys([*flat(theirs), *flat(asked)]):
+        if key not in ("resume", "output", "allow") and _value(asked, key) != _value(theirs, key):
+            raise ConfigError(
+                f"a run goes on under its own config, in which {key} is {_value(theirs, key)}, "
+                f"not {_value(asked, key)}; say `trailmark train resume=RUN_ID` and nothing else, or start a new run"
+            )
+
+
+def _value(cfg: DictConfig, key: str) -> Any:
+    from omegaconf import OmegaConf
+
+    found = OmegaConf.select(cfg, key)
+    return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
 
 
 def _job(cfg: DictConfig) -> None:
-    """Run one experiment; what the user can mend is said in one line, not with a traceback."""
+    """Run one experiment; what the user can mend is said in one line, not with a traceback.
+
+    In a multirun a job that fails leaves its reason with the parent run, and the others go on.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
     from ..data.errors import DataError
     from ..envs.pack import PackError
     from .compose import complain
     from .experiment import Experiment
+    from .sweep import failed
 
+    parent, job = os.environ.get(PARENT) or None, HydraConfig.get()
+    words = list(job.overrides.task)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        Experiment.of(cfg, os.environ.get(PARENT) or None).run()
+        Experiment.of(cfg, parent, shlex.join(["trailmark", "train", *words])).run()
     except (ConfigError, RunError, DataError, PackError) as error:
-        complain(error)
+        if parent is None:
+            complain(error)
+        print(f"trailmark: {' '.join(words)}: {error}", file=sys.stderr)
+        failed(parent, int(job.job.num), words, str(error))
+    except Exception as error:
+        if parent is not None:
+            failed(parent, int(job.job.num), words, repr(error))
+        raise
 
 
 def _interrupt(*_: Any) -> None:

@@ -67,6 +67,8 @@ class Table(Source):
         frame, dropped = _complete(frame, needed)
         if dropped:
             notes.append(f"dropped {dropped} rows without {' or '.join(needed)}")
+        if frame.empty:
+            raise DataError(f"holds no row with {' and '.join(needed)}", path.name, fix="Fill these columns.")
         repeats = _repeats(frame, ordered=self.order is not None) if {"skill", "activity"} <= set(frame) else None
         frame, catalog = self._with_catalog(frame)
         if repeats is not None and repeats.any():

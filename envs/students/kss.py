@@ -211,10 +211,10 @@ class KSS(Student):
         )
 
     def context(self, state: KSSState) -> Context:
-        """Return the targets and the warm-up log; there is one role, and no limit of time."""
+        """Return the targets, the warm-up log and what was taken up last; there is one role, and no limit of time."""
         role = torch.zeros_like(state.last)
         minutes = torch.full_like(state.goal[:, 0], math.inf)
-        return Context(role, state.goal, minutes, state.past_activity, state.past_correct)
+        return Context(role, state.goal, minutes, state.past_activity, state.past_correct, state.last)
 
     def answer(self, state: KSSState, activity: Tensor, rng: Rng) -> tuple[KSSState, Response]:
         """Return the state after practising `activity` (B,) int64, with pass (1) or fail (0), never by chance."""

@@ -7,11 +7,11 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import torch
-from scipy import optimize, sparse
+from scipy import optimize, sparse, special
 from torch import Tensor
 
 from ...data.catalog import Catalog
-from ...data.log import Log
+from ...data.log import Log, Sequences
 from ..replay import walk
 from ..rng import Purpose, Rng
 from ..skills import Padded, skills_of
@@ -57,16 +57,17 @@ class PFA(Tracer):
         sequences = log.sequences(catalog)
         design = _design(sequences, skills, k)
         answers = sequences.correct.astype(np.float64)
-
-        def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-            logit = design @ weights
-            p = 1.0 / (1.0 + np.exp(-logit))
-            value = np.logaddexp(0.0, logit).sum() - answers @ logit + 0.5 * self.ridge * (weights @ weights)
-            return value, design.T @ (p - answers) + self.ridge * weights
-
         bounds = [(None, None)] * k
         bounds += [(0.0, None)] * k + [(None, 0.0)] * k if self.monotone else [(None, None)] * (2 * k)
-        found = optimize.minimize(loss, np.zeros(3 * k), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 300})
+        found = optimize.minimize(
+            _loss,
+            np.zeros(3 * k),
+            (design, answers, self.ridge),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": 300},
+        )
         easiness, per_right, per_wrong = torch.from_numpy(found.x).float().reshape(3, k)
         return replace(self, parameters=PFAParameters(easiness, per_right, per_wrong, skills))
 
@@ -94,14 +95,14 @@ class PFA(Tracer):
         p = self.fitted()
         logits = self._logits(belief)
         weight = p.skills.real.float()
-        return torch.sigmoid((logits[:, p.skills.index] * weight).sum(-1) / weight.sum(-1))
+        return _sigmoid((logits[:, p.skills.index] * weight).sum(-1) / weight.sum(-1))
 
     def predict_at(self, belief: PFABelief, activity: Tensor) -> Tensor:
         p = self.fitted()
         index, weight = p.skills.index[activity], p.skills.real[activity].float()
         right, wrong = torch.log1p(belief.right.gather(1, index)), torch.log1p(belief.wrong.gather(1, index))
         logits = p.easiness[index] + p.per_right[index] * right + p.per_wrong[index] * wrong
-        return torch.sigmoid(belief.ability + (logits * weight).sum(1) / weight.sum(1))
+        return _sigmoid(belief.ability + (logits * weight).sum(1) / weight.sum(1))
 
     def update(self, belief: PFABelief, evidence: Evidence) -> PFABelief:
         p = self.fitted()
@@ -115,14 +116,32 @@ class PFA(Tracer):
         return belief
 
     def mastery(self, belief: PFABelief) -> Tensor:
-        return torch.sigmoid(self._logits(belief))
+        return _sigmoid(self._logits(belief))
 
     def features(self, belief: PFABelief) -> Tensor:
         """Return (B, 0): mastery is all that agents see of this belief."""
         return belief.right[:, :0]
 
 
-def _design(sequences, skills: Padded, k: int) -> sparse.csr_matrix:  # type: ignore[no-untyped-def]
+def _sigmoid(logits: Tensor) -> Tensor:
+    """Return the logistic function.
+
+    On the CPU the last bit of torch.sigmoid depends on an element's place in memory, and with it on the size of the
+    batch; that of torch.exp does not.
+    """
+    return 1.0 / (1.0 + torch.exp(-logits))
+
+
+def _loss(
+    weights: np.ndarray, design: sparse.csr_matrix, answers: np.ndarray, ridge: float
+) -> tuple[float, np.ndarray]:
+    """Return the penalised negative log-likelihood of `answers` (N,) in [0, 1], and its gradient (3K,)."""
+    logit = design @ weights
+    value = np.logaddexp(0.0, logit).sum() - answers @ logit + 0.5 * ridge * (weights @ weights)
+    return value, design.T @ (special.expit(logit) - answers) + ridge * weights
+
+
+def _design(sequences: Sequences, skills: Padded, k: int) -> sparse.csr_matrix:
     """Return the (N, 3K) matrix whose product with the weights is the logit of every row."""
     n, width = len(sequences.activity), skills.index.shape[1]
     counts = np.zeros((2, n, width))

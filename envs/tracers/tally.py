@@ -35,6 +35,7 @@ class Tally(Tracer):
     a: float = 0.5
     b: float = 0.5
     skills: Padded | None = None
+    n_skills: int = 0  # K of the catalogue
 
     def fit(self, log: Log, catalog: Catalog) -> Self:
         """Return a copy that knows the catalogue; the log is not needed."""
@@ -42,7 +43,7 @@ class Tally(Tracer):
 
     def of(self, catalog: Catalog) -> Self:
         """Return a copy that knows the catalogue."""
-        return replace(self, skills=skills_of(catalog))
+        return replace(self, skills=skills_of(catalog), n_skills=len(catalog.skill_ids))
 
     def _skills(self) -> Padded:
         if self.skills is None:
@@ -50,9 +51,7 @@ class Tally(Tracer):
         return self.skills
 
     def start(self, n: int) -> TallyBelief:
-        skills = self._skills()
-        k = int(skills.index.max()) + 1
-        zero = torch.zeros(n, k, device=skills.index.device)
+        zero = torch.zeros(n, self.n_skills, device=self._skills().index.device)
         return TallyBelief(zero, zero, zero, zero)
 
     def draw(self, rng: Rng) -> TallyBelief:

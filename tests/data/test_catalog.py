@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trailmark.data.catalog import Activity, Catalog, Skill
@@ -65,6 +65,7 @@ def tables(folder: Path, activities: str, skills: str | None = None) -> Path:
     return folder
 
 
+@settings(max_examples=40)
 @given(catalog=catalogs())
 def test_round_trip(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("catalog")
@@ -88,6 +89,7 @@ def test_round_trip(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) 
     assert [path.name for path in folder.iterdir() if "part" in path.suffix] == []
 
 
+@settings(max_examples=40)
 @given(catalog=catalogs())
 def test_arrays_say_what_the_rows_say(catalog: Catalog) -> None:
     q, offered, goals = catalog.q_matrix(), catalog.offered(), catalog.goals()
@@ -121,7 +123,10 @@ def test_plain_activities_csv_alone(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(text.encode()))
     catalog = Catalog.load(path)
     assert catalog.skill_ids == ("y", "x")
-    assert catalog.activities == (Activity("b", "b", "practice", ("y", "x"), 2.0), Activity("a", "a", "practice", ("x",), 1.5))
+    assert catalog.activities == (
+        Activity("b", "b", "practice", ("y", "x"), 2.0),
+        Activity("a", "a", "practice", ("x",), 1.5),
+    )
     assert not catalog.skill_prerequisites().any()
 
 
@@ -135,7 +140,7 @@ def test_truth_values_and_optional_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ("a,base,,\nb,base,,true\n", "b"),
+        ("a,base,,\nb,late,a,true\n", "b"),
         ("a,late,,\nb,base,,\n", "b"),
         ("a,base,b,\nb,base,,\n", "b"),
         ("a,late,b,\nb,late,,\n", "b"),
@@ -207,19 +212,43 @@ BAD_TABLES = {
         None,
         "activities.csv, column 'prerequisite': unknown column. Did you mean 'prerequisites'? Rename or remove it.",
     ),
-    "empty id": (HEAD + "a,s,1,,\n ,s,1,,\n", None, "activities.csv, row 3, column 'id': empty id. Give every row an id."),
-    "duplicate id": (HEAD + "a,s,1,,\n\na,s,2,,\n", None, "activities.csv, row 4, column 'id': duplicate id 'a'. Rename"),
+    "empty id": (
+        HEAD + "a,s,1,,\n ,s,1,,\n",
+        None,
+        "activities.csv, row 3, column 'id': empty id. Give every row",
+    ),
+    "duplicate id": (
+        HEAD + "a,s,1,,\n\na,s,2,,\n",
+        None,
+        "activities.csv, row 4, column 'id': duplicate id 'a'.",
+    ),
     "unusable id": (HEAD + "a|b,s,1,,\n", None, "activities.csv, row 2, column 'id': unusable id 'a|b'. Use printable"),
-    "negative minutes": (HEAD + "a,s,-3,,\n", None, "activities.csv, row 2, column 'minutes': -3 minutes is negative. Write"),
-    "NaN minutes": (HEAD + "a,s,nan,,\n", None, "activities.csv, row 2, column 'minutes': 'nan' is not a number of minutes."),
-    "infinite minutes": (HEAD + "a,s,inf,,\n", None, "row 2, column 'minutes': inf minutes is not a finite number. Write"),
+    "negative minutes": (
+        HEAD + "a,s,-3,,\n",
+        None,
+        "row 2, column 'minutes': -3 minutes is negative. Write",
+    ),
+    "NaN minutes": (
+        HEAD + "a,s,nan,,\n",
+        None,
+        "row 2, column 'minutes': 'nan' is not a number of minutes.",
+    ),
+    "infinite minutes": (
+        HEAD + "a,s,inf,,\n",
+        None,
+        "row 2, column 'minutes': inf minutes is not a finite number.",
+    ),
     "non-numeric minutes": (
         HEAD + "a,s,1,,\nb,s,ten,,\n",
         None,
         "activities.csv, row 3, column 'minutes': 'ten' is not a number of minutes. Write a number such as 12.5.",
     ),
-    "no minutes": (HEAD + "a,s,,,\n", None, "activities.csv, row 2, column 'minutes': '' is not a number of minutes."),
-    "no skill": (HEAD + "a, ,1,,\n", None, "activities.csv, row 2, column 'skills': activity with no skill. Name at least"),
+    "no minutes": (HEAD + "a,s,,,\n", None, "row 2, column 'minutes': '' is not a number of minutes."),
+    "no skill": (
+        HEAD + "a, ,1,,\n",
+        None,
+        "activities.csv, row 2, column 'skills': activity with no skill. Name",
+    ),
     "no activity": (HEAD, None, "activities.csv: holds no activity. Add at least one row"),
     "two fallbacks": (
         HEAD + "a,s,1,,yes\nb,s,1,,yes\n",
@@ -231,8 +260,16 @@ BAD_TABLES = {
         None,
         "activities.csv, row 2, column 'fallback': 'maybe' is not a truth value. Write true or false",
     ),
-    "too many cells": (HEAD + "a,s,1,,,,9\n", None, "activities.csv, row 2: has 7 cells, the header has 5. Quote cells"),
-    "open quotes": (HEAD + 'a,s,1,,\nb,"s,1,,\n', None, "activities.csv, row 3: is not a table (unexpected end of data)"),
+    "too many cells": (
+        HEAD + "a,s,1,,,,9\n",
+        None,
+        "activities.csv, row 2: has 7 cells, the header has 5.",
+    ),
+    "open quotes": (
+        HEAD + 'a,s,1,,\nb,"s,1,,\n',
+        None,
+        "activities.csv, row 3: is not a table (unexpected end",
+    ),
     "empty file": ("", None, "activities.csv: is empty. Give a header line"),
 }
 
@@ -272,10 +309,15 @@ def test_quoted_line_breaks_do_not_shift_rows(tmp_path: Path) -> None:
     text = 'id,title,skills,minutes\na,"two\nlines",s,1\nb,plain,s,-1\n'
     with pytest.raises(DataError, match=r"activities\.csv, row 4, column 'minutes'"):
         Catalog.load(tables(tmp_path, text))
+    with pytest.raises(DataError, match=r"activities\.csv, row 2, column 'minutes'"):
+        Catalog.load(tables(tmp_path, text.replace("s,1", "s,-1").replace("plain,s,-1", "plain,s,1")))
 
 
 BAD_JSON = {
-    "newer schema": ('{"schema": 2, "skills": [], "activities": []}', "catalog.json, top level, key 'schema': schema 2 is unknown"),
+    "newer schema": (
+        '{"schema": 2, "skills": [], "activities": []}',
+        "top level, key 'schema': schema 2 is unknown",
+    ),
     "newer schema without skills": ('{"schema": 2, "activities": []}', "Install a newer Trailmark."),
     "syntax": ('{"skills": [],\n "activities": [}', "catalog.json, row 2: is not valid JSON at column 17"),
     "no list": ('{"skills": []}', "catalog.json, column 'activities': holds no list of activities"),
@@ -301,7 +343,9 @@ def test_bad_json_is_told_clearly(tmp_path: Path, text: str, message: str) -> No
 
 
 def test_bad_parquet_and_bad_paths(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"id": ["a", "b"], "skills": ["s", ""], "minutes": [1.0, 2.0]}), tmp_path / "activities.parquet")
+    pq.write_table(
+        pa.table({"id": ["a", "b"], "skills": ["s", ""], "minutes": [1.0, 2.0]}), tmp_path / "activities.parquet"
+    )
     with pytest.raises(DataError, match=r"activities\.parquet, record 2, key 'skills': activity with no skill"):
         Catalog.load(tmp_path)
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 no")

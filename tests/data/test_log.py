@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trailmark.data.catalog import Activity, Catalog, Skill
@@ -47,6 +47,7 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     return frame.drop(columns=draw(st.lists(st.sampled_from(["role", "split", "minutes", "timestamp"]), unique=True)))
 
 
+@settings(max_examples=40)
 @given(frame=frames())
 def test_round_trip(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("log")
@@ -62,6 +63,7 @@ def test_round_trip(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactor
     assert sorted(path.name for path in folder.iterdir()) == ["log.csv", "log.csv.gz", "log.parquet", "log.tsv"]
 
 
+@settings(max_examples=40)
 @given(frame=frames())
 def test_sorted_by_learner_then_time_and_stable(frame: pd.DataFrame) -> None:
     log = Log.from_frame(frame, CATALOG, drop_repeats=False)
@@ -76,6 +78,7 @@ def test_sorted_by_learner_then_time_and_stable(frame: pd.DataFrame) -> None:
     assert log.frame["activity"].tolist() == frame["activity"].iloc[expected].tolist()
 
 
+@settings(max_examples=40)
 @given(frame=frames())
 def test_sequences_are_the_frame(frame: pd.DataFrame) -> None:
     log = Log.from_frame(frame, CATALOG)
@@ -110,15 +113,24 @@ BAD_ROWS = {
     "score above one": ({"correct": [1, 0, 1.5]}, "mine.csv, row 4, column 'correct': 1.5 is not a score from 0 to 1."),
     "score below zero": ({"correct": [-1, 0, 1]}, "row 2, column 'correct': -1 is not a score from 0 to 1. Write 0"),
     "score missing": ({"correct": [1, np.nan, 1]}, "mine.csv, row 3, column 'correct': no value. Write 0 for wrong"),
-    "score is text": ({"correct": ["1", "0", "ok"]}, "mine.csv, row 4, column 'correct': 'ok' is not a number. Correct"),
+    "score is text": (
+        {"correct": ["1", "0", "ok"]},
+        "mine.csv, row 4, column 'correct': 'ok' is not a number.",
+    ),
     "time missing": ({"timestamp": [1, np.nan, 1]}, "row 3, column 'timestamp': no value. Write seconds"),
     "time infinite": ({"timestamp": [1, np.inf, 1]}, "row 3, column 'timestamp': inf is not a time. Write seconds"),
     "minutes negative": ({"minutes": [1, -2, 1]}, "row 3, column 'minutes': -2 is not 0 or more. Leave it empty"),
     "propensity zero": ({"propensity": [0, 1, 1]}, "row 2, column 'propensity': 0 is not a probability above 0"),
     "propensity above one": ({"propensity": [1, 1.1, 1]}, "row 3, column 'propensity': 1.1 is not a probability"),
-    "empty learner": ({"learner": ["u", " ", "u"]}, "mine.csv, row 3, column 'learner': empty learner id. Give the id."),
+    "empty learner": (
+        {"learner": ["u", " ", "u"]},
+        "mine.csv, row 3, column 'learner': empty learner id. Give",
+    ),
     "learner missing": ({"learner": ["u", None, "u"]}, "mine.csv, row 3, column 'learner': empty learner id."),
-    "unknown role": ({"role": ["sales", "sale", "sales"]}, "row 3, column 'role': unknown role 'sale'. Did you mean 'sales'?"),
+    "unknown role": (
+        {"role": ["sales", "sale", "sales"]},
+        "row 3, column 'role': unknown role 'sale'. Did you mean",
+    ),
     "unknown part": ({"split": ["train", "dev", "train"]}, "row 3, column 'split': unknown part 'dev'. Write train"),
     "learner in two parts": (
         {"split": ["train", "test", "test"]},
@@ -143,7 +155,9 @@ def test_missing_column_names_the_nearest() -> None:
     frame = simple().rename(columns={"learner": "learner_id"})
     with pytest.raises(DataError) as caught:
         Log.from_frame(frame, CATALOG, "mine.csv")
-    expected = "mine.csv, column 'learner': missing column. Did you mean 'learner_id'? Found: learner_id, activity, correct."
+    expected = (
+        "mine.csv, column 'learner': missing column. Did you mean 'learner_id'? Found: learner_id, activity, correct."
+    )
     assert str(caught.value).startswith(expected)
 
 
@@ -237,6 +251,28 @@ def test_split_by_learner() -> None:
     assert set(log.split(seed=4).test.learners) != parts[2]
 
 
+def test_shares_are_of_all_learners() -> None:
+    split = many(4000).split(seed=0, valid=0.4, test=0.4)
+    shares = [len(part.learners) / 4000 for part in (split.train, split.valid, split.test)]
+    assert shares == pytest.approx([0.2, 0.4, 0.4], abs=0.025)
+
+
+def test_killed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.parquet"
+    many(3).save(path)
+    before = path.read_bytes()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        many(4).save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@settings(max_examples=40)
 @given(seed=st.integers(0, 100), kept=st.sets(st.integers(0, 199), min_size=1))
 def test_a_learners_part_does_not_hang_on_the_others(seed: int, kept: set[int]) -> None:
     log = many(200)

@@ -1,3 +1,5 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +34,7 @@ def test_a_found_cycle_is_one(needs: dict[str, tuple[str, ...]]) -> None:
     cycle = find_cycle(needs)
     if cycle:
         assert cycle[0] == cycle[-1]
-        assert all(after in needs[node] for node, after in zip(cycle, cycle[1:], strict=False))
+        assert all(after in needs[node] for node, after in itertools.pairwise(cycle))
 
 
 def test_long_chains_need_no_stack() -> None:

@@ -39,7 +39,7 @@ def write(folder: Path, **files: str) -> Path:
 
 @pytest.fixture
 def gervet(tmp_path: Path) -> Path:
-    sparse.save_npz(tmp_path / "q_mat.npz", sparse.csr_matrix(np.array([[1.0, 0, 1], [0, 0, 0], [0, 1, 0]])))
+    sparse.save_npz(tmp_path / "q_mat.npz", sparse.csr_matrix(np.array([[1.0, 0, 1, 0], [0, 0, 0, 1], [0, 1, 0, 0]])))
     return write(
         tmp_path,
         train__tsv__gz=GERVET + "5\t0\t0\t1\t10\n5\t2\t0\t0\t9\n5\t2\t0\t0\t9\n",
@@ -65,15 +65,22 @@ def test_gervet_by_problem(gervet: Path) -> None:
     log, catalog = Gervet(str(gervet), granularity="problem").load()
     assert [activity for _, activity, _ in rows(log)] == ["0", "2", "2", "2"]
     assert skills(catalog) == {"0": ("0", "2"), "2": ("1",)}
-    assert catalog.skill_ids == ("0", "1", "2")
+    # Skill 3 belongs to an item that nobody met: the K axis does not hang on who is in the log.
+    assert catalog.skill_ids == ("0", "1", "2", "3")
 
 
 def test_gervet_upstream_names_and_one_file_with_test_users(tmp_path: Path) -> None:
     first = "1\t7\t10\t1\t4\n1\t8\t10\t1\t4\n"
-    write(tmp_path, preprocessed_data_train__csv=GERVET + first, preprocessed_data_test__csv=GERVET + "2\t7\t90\t0\t4\n")
+    write(
+        tmp_path, preprocessed_data_train__csv=GERVET + first, preprocessed_data_test__csv=GERVET + "2\t7\t90\t0\t4\n"
+    )
     log, catalog = Gervet(str(tmp_path)).load()
     # Two items of one combination in the same second are two answers, and stay.
-    assert rows(log, "learner", "timestamp", "split") == [("1", 10.0, "train"), ("1", 10.0, "train"), ("2", 90.0, "test")]
+    assert rows(log, "learner", "timestamp", "split") == [
+        ("1", 10.0, "train"),
+        ("1", 10.0, "train"),
+        ("2", 90.0, "test"),
+    ]
     assert log.sequences(catalog).timed
     one = tmp_path / "one"
     one.mkdir()
@@ -90,7 +97,7 @@ def test_gervet_faults(gervet: Path, tmp_path_factory: pytest.TempPathFactory) -
         Gervet(str(empty)).load()
     with pytest.raises(DataError, match=r"no such file or folder. Give the path of a folder with train\.tsv"):
         Gervet(str(empty / "nowhere")).load()
-    with pytest.raises(DataError, match="unknown granularity 'item'. Use skill or problem"):
+    with pytest.raises(DataError, match=r"unknown granularity 'item'\. Use skill or problem"):
         Gervet(str(gervet), granularity="item").load()
     write(gervet, test__tsv=GERVET + "3\t2\t0\t1\t9\n3\t2\t0\t4\t9\n")
     with pytest.raises(DataError, match=r"test\.tsv, row 3, column 'correct': 4 is not a score"):
@@ -102,7 +109,7 @@ def test_gervet_faults(gervet: Path, tmp_path_factory: pytest.TempPathFactory) -
     with pytest.raises(DataError, match=r"q_mat\.npz: is no CSR matrix"):
         Gervet(str(gervet), "problem").load()
     (gervet / "q_mat.npz").unlink()
-    with pytest.raises(DataError, match="Put q_mat.npz there, or use granularity=skill"):
+    with pytest.raises(DataError, match=r"Put q_mat\.npz there, or use granularity=skill"):
         Gervet(str(gervet), "problem").load()
     write(gervet, test__tsv="user\titem_id\ttimestamp\tcorrect\tskill_id\n1\t1\t0\t1\t1\n")
     with pytest.raises(DataError, match=r"test\.tsv, column 'user_id': missing column\. Did you mean 'user'\?"):
@@ -146,7 +153,10 @@ def test_pykt_times_and_repeated_concepts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('fold,uid,concepts,responses\n0,7,1,1\n0,8,"1,2",1\n', r"mine\.csv, row 3, column 'responses': 1 responses beside 2"),
+        (
+            'fold,uid,concepts,responses\n0,7,1,1\n0,8,"1,2",1\n',
+            r"mine\.csv, row 3, column 'responses': 1 responses beside 2",
+        ),
         ('fold,uid,concepts,responses\n0,7,"1,,2","1,1,1"\n', r"mine\.csv, row 2, column 'concepts': blank element"),
         ('fold,uid,concepts,responses\n0,7,"1,2","1,5"\n', r"mine\.csv, row 2, column 'correct': 5 is not a score"),
         ("fold,user,concepts,responses\n0,7,1,1\n", r"mine\.csv, column 'uid': missing column\."),
@@ -233,7 +243,8 @@ ANKI = "card_id,review_rating,review_time,review_duration\n"
 
 
 def test_anki(tmp_path: Path) -> None:
-    lines = "12,1,2024-03-29T20:32:32.250000+00:00,30000\n12,3,2024-03-29T20:33:32+00:00,60000\n9,2,2024-03-29T22:00:00+01:00,\n"
+    lines = "12,1,2024-03-29T20:32:32.250000+00:00,30000\n12,3,2024-03-29T20:33:32+00:00,60000\n"
+    lines += "9,2,2024-03-29T22:00:00+01:00,\n"
     write(tmp_path, josh__csv__gz=ANKI + lines, kim__csv=ANKI + "9,4,2024-03-30T00:00:00Z,6000\n")
     log, catalog = Anki(str(tmp_path / "josh.csv.gz")).load()
     assert rows(log, "learner", "activity", "correct", "timestamp") == [
@@ -249,7 +260,7 @@ def test_anki(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"kim\.csv, row 2, column 'review_rating': '5' is no rating\. Write 1"):
         Anki(str(tmp_path)).load()
     write(tmp_path, kim__csv=ANKI + "9,4,yesterday,6000\n")
-    with pytest.raises(DataError, match=r"kim\.csv, row 2, column 'review_time': 'yesterday' is no time\. Write seconds"):
+    with pytest.raises(DataError, match=r"kim\.csv, row 2, column 'review_time': 'yesterday' is no time\."):
         Anki(str(tmp_path)).load()
 
 
@@ -272,14 +283,15 @@ def test_junyi(tmp_path: Path) -> None:
         "dropped the prerequisite a of c: it closes a cycle",
         "dropped the prerequisite d of d: self-loop",
     )
-    with pytest.raises(DataError, match="holds no learner log. Use its catalogue with"):
+    with pytest.raises(DataError, match=r"holds no learner log\. Use its catalogue with"):
         Junyi(str(tmp_path)).load()
     with pytest.raises(DataError, match=r"Put junyi_Exercise_table\.csv there"):
-        Junyi(str(write(tmp_path / "..").resolve())).load_catalog()
+        Junyi(str(tmp_path.parent)).load_catalog()
 
 
 def test_plain_table_just_works(tmp_path: Path) -> None:
-    lines = "ann,v1,talk|listen,1,2026-01-31T09:00:00Z\nbob,q1,talk,0,2026-01-31 10:00\nann,q1,talk,0.5,2026-01-31T09:01:00+00:00\n"
+    lines = "ann,v1,talk|listen,1,2026-01-31T09:00:00Z\nbob,q1,talk,0,2026-01-31 10:00\n"
+    lines += "ann,q1,talk,0.5,2026-01-31T09:01:00+00:00\n"
     write(tmp_path, log__csv="learner,activity,skill,correct,timestamp\n" + lines)
     log, catalog = Table(str(tmp_path / "log.csv")).load()
     start = 1769850000.0
@@ -288,7 +300,7 @@ def test_plain_table_just_works(tmp_path: Path) -> None:
         ("ann", "q1", 0.5, start + 60),
         ("bob", "q1", 0.0, start + 3600),
     ]
-    assert skills(catalog) == {"v1": ("talk", "listen"), "q1": ("talk",)} | {"v1": ("talk", "listen")}
+    assert skills(catalog) == {"v1": ("talk", "listen"), "q1": ("talk",)}
     assert log.notes == ()
 
 
@@ -333,7 +345,9 @@ def test_table_merges_rows_that_repeat_an_answer(tmp_path: Path) -> None:
 def test_table_with_a_catalogue(tmp_path: Path) -> None:
     catalog = Catalog((Skill("s"),), (Activity("v1", "", "video", ("s",), 5, roles=("sales",)),))
     catalog.save(tmp_path / "catalog.json")
-    write(tmp_path, log__csv="learner,activity,correct,job\nu,v1,1,sales\n", bad__csv="learner,activity,correct\nu,v2,1\n")
+    write(
+        tmp_path, log__csv="learner,activity,correct,job\nu,v1,1,sales\n", bad__csv="learner,activity,correct\nu,v2,1\n"
+    )
     log, loaded = Table(str(tmp_path / "log.csv"), catalog=str(tmp_path / "catalog.json"), role="job").load()
     assert loaded == catalog
     assert rows(log, "activity", "role") == [("v1", "sales")]
@@ -352,7 +366,11 @@ def test_table_with_a_catalogue(tmp_path: Path) -> None:
         ("learner,activity,correct\nu,s,1\n", {}, r"log\.csv, column 'skill': missing column"),
         ("learner,skill,correct\nu,s,1\n", {"activity": "item"}, r"log\.csv, column 'item': missing column"),
         ("learner,skill,correct\nu,s,1\n", {"timestamp": "when"}, r"log\.csv, column 'when': missing column"),
-        ("learner,skill,correct,timestamp\nu,s,1,soon\n", {}, r"log\.csv, row 2, column 'timestamp': 'soon' is no time"),
+        (
+            "learner,skill,correct,timestamp\nu,s,1,soon\n",
+            {},
+            r"log\.csv, row 2, column 'timestamp': 'soon' is no",
+        ),
         ("learner,skill,correct,timestamp\nu,s,1,5\nu,s,1,\n", {}, r"log\.csv, row 3, column 'timestamp': no value"),
         (
             "learner,skill,correct,timestamp\nu,s,1,1\nu,s,1,1711744352250\n",
@@ -360,7 +378,7 @@ def test_table_with_a_catalogue(tmp_path: Path) -> None:
             r"log\.csv, row 3, column 'timestamp': .* past the year 5000\. Say timestamp_unit=ms",
         ),
         ("learner,skill,correct\n\nu,,1\nu,s,2\n", {}, r"log\.csv, row 4, column 'correct': 2 is not a score"),
-        ("learner,skill,correct\nu,,1\n", {}, r"log\.csv.* holds no|holds no"),
+        ("learner,skill,correct\nu,,1\n", {}, r"log\.csv: holds no row with correct and skill\. Fill"),
         ("learner,skill,correct\nu,s,1\n", {"granularity": "item"}, "unknown granularity 'item'"),
         ("learner,skill,correct,timestamp\nu,s,1,1\n", {"timestamp_unit": "year"}, "unknown unit of time 'year'"),
     ],
@@ -407,7 +425,9 @@ def test_assistments_2009_as_downloaded(tmp_path: Path) -> None:
 
 
 def test_assistments_2015_as_downloaded(tmp_path: Path) -> None:
-    write(tmp_path, y2015__csv="user_id,log_id,sequence_id,correct\n50121,167478035,7014,0\n50121,167478003,7014,0.25\n")
+    write(
+        tmp_path, y2015__csv="user_id,log_id,sequence_id,correct\n50121,167478035,7014,0\n50121,167478003,7014,0.25\n"
+    )
     log, catalog = Table(str(tmp_path / "y2015.csv"), learner="user_id", skill="sequence_id", order="log_id").load()
     assert rows(log, "learner", "activity", "correct", "timestamp") == [
         ("50121", "7014", 0.25, 0.0),
@@ -427,6 +447,15 @@ def test_every_source_has_its_yaml() -> None:
 
     folder = Path(__file__).parents[2] / "configs" / "source"
     targets = {json.dumps(OmegaConf.load(path).get("_target_")) for path in folder.glob("*.yaml")}
-    for name in ("akt.AKT", "anki.Anki", "dkvmn.DKVMN", "gervet.Gervet", "junyi.Junyi", "pykt.PyKT", "sample.Sample",
-                 "synthetic.Synthetic", "table.Table"):
+    for name in (
+        "akt.AKT",
+        "anki.Anki",
+        "dkvmn.DKVMN",
+        "gervet.Gervet",
+        "junyi.Junyi",
+        "pykt.PyKT",
+        "sample.Sample",
+        "synthetic.Synthetic",
+        "table.Table",
+    ):
         assert f'"trailmark.data.sources.{name}"' in targets

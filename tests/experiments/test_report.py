@@ -1,6 +1,7 @@
 """The HTML reports: complete, self-contained, escaped, whole on disk, and honest in their first sentence."""
 
 import copy
+import json
 import math
 import os
 import re
@@ -11,7 +12,11 @@ from xml.etree.ElementTree import tostring
 
 import pytest
 
-from trailmark.experiments import figures, report
+from trailmark.experiments import comparison as multirun
+from trailmark.experiments import figures, report, verdict
+from trailmark.experiments import page as html
+from trailmark.experiments.figures import SMALL, shortened
+from trailmark.experiments.runs import RunError
 
 SKILLS = ["Product basics", "<b>CRM", "Objection handling & closing", "Data privacy", "Forecasting", "Negotiation"]
 OUTCOMES = [
@@ -229,7 +234,7 @@ def test_every_policy_and_interval_is_printed(tmp_path: Path) -> None:
     given = evaluation()
     page = written(given, tmp_path)
     for one in given["policies"]:
-        assert one["name"] in page.text
+        assert verdict.policy_title(one["name"]) in page.text
         gain, minutes = one["values"]["learning_gain"], one["values"]["time_to_mastery"]
         assert "{value:.3f} [{low:.3f}, {high:.3f}]".format(**gain) in page.text
         assert "{value:.0f} [{low:.0f}, {high:.0f}]".format(**minutes) in page.text
@@ -261,18 +266,22 @@ def test_the_table_is_sorted_best_first(tmp_path: Path) -> None:
     given = evaluation()
     given["policies"].reverse()
     page = written(given, tmp_path)
-    order = [page.text.index(f"{row[0]} {report.KINDS[row[1]]}") for row in POLICIES if row[0] != "linucb"]
+    order = [
+        page.text.index(f"{verdict.policy_title(row[0])} {verdict.KINDS[row[1]]}")
+        for row in POLICIES
+        if row[0] != "linucb"
+    ]
     assert order == sorted(order)
     given["primary"] = "time_to_mastery"
     page = written(given, tmp_path)
     start = page.text.index("All outcomes")
-    assert page.text.index("ppo trained", start) < page.text.index("random_legal floor", start)
+    assert page.text.index("PPO trained", start) < page.text.index("Random legal floor", start)
 
 
 def test_the_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     for path in (
         report.write_report(evaluation(), tmp_path / "a.html"),
-        report.write_comparison(comparison(), tmp_path / "b.html"),
+        multirun.write_comparison(comparison(), tmp_path / "b.html"),
     ):
         raw, page = path.read_text(encoding="utf-8"), Page(path)
         assert not re.search(r"https?:|//\w|@import|url\(|src\s*=|@font-face", raw)
@@ -313,44 +322,44 @@ def test_texts_are_escaped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("difference", "sentence"),
     [
-        ((0.031, 0.024, 0.038), "ppo beats the best heuristic (mastery) on learning gain by 0.031 [0.024, 0.038]"),
+        ((0.031, 0.024, 0.038), "PPO beats the best heuristic (Mastery) on learning gain by 0.031 [0.024, 0.038]"),
         (
             (-0.02, -0.031, -0.009),
-            "ppo does not beat the best heuristic (mastery) on learning gain: it is worse by 0.020 [0.009, 0.031]",
+            "PPO does not beat the best heuristic (Mastery) on learning gain: it is worse by 0.020 [0.009, 0.031]",
         ),
         (
             (0.003, -0.009, 0.015),
-            "ppo does not beat the best heuristic (mastery) on learning gain: the difference is not distinguishable "
+            "PPO does not beat the best heuristic (Mastery) on learning gain: the difference is not distinguishable "
             "from zero, +0.003 [−0.009, +0.015]",
         ),
         ((0.003, 0.0, 0.006), "the difference is not distinguishable from zero"),
-        ((0.008, 0.0002, 0.0158), "ppo beats the best heuristic (mastery) on learning gain by 0.0080 [0.0002, 0.0158]"),
+        ((0.008, 0.0002, 0.0158), "PPO beats the best heuristic (Mastery) on learning gain by 0.0080 [0.0002, 0.0158]"),
     ],
 )
 def test_the_verdict_follows_the_interval(
     tmp_path: Path, difference: tuple[float, float, float], sentence: str
 ) -> None:
     given = evaluation(difference)
-    assert sentence in report.verdict(given)
-    assert written(given, tmp_path).heading == report.verdict(given) + "."
+    assert sentence in verdict.verdict(given)
+    assert written(given, tmp_path).heading == verdict.verdict(given) + "."
 
 
 def test_the_verdict_knows_when_lower_is_better() -> None:
     given = evaluation((-9.2, -12.0, -6.4))
     given["primary"] = "time_to_mastery"
-    assert report.verdict(given) == "ppo beats the best heuristic (mastery) on time to mastery by 9 [6, 12]"
+    assert verdict.verdict(given) == "PPO beats the best heuristic (Mastery) on time to mastery by 9 [6, 12]"
     given = evaluation((9.2, 6.4, 12.0))
     given["primary"] = "time_to_mastery"
-    assert "it is worse by 9 [6, 12]" in report.verdict(given)
+    assert "it is worse by 9 [6, 12]" in verdict.verdict(given)
 
 
 def test_the_verdict_without_a_paired_difference_is_the_wider_one() -> None:
     given = evaluation(None)
-    assert "beats the best heuristic (mastery) on learning gain by 0.031 [0.019, 0.043]" in report.verdict(given)
+    assert "beats the best heuristic (Mastery) on learning gain by 0.031 [0.019, 0.043]" in verdict.verdict(given)
     given["best_heuristic"] = None
-    assert "there is no heuristic to compare it with" in report.verdict(given)
+    assert "there is no heuristic to compare it with" in verdict.verdict(given)
     given["policies"] = [p for p in given["policies"] if p["kind"] != "trained"]
-    assert report.verdict(given).startswith("No trained policy")
+    assert verdict.verdict(given).startswith("No trained policy")
 
 
 def test_titles_replace_names_where_given(tmp_path: Path) -> None:
@@ -359,6 +368,35 @@ def test_titles_replace_names_where_given(tmp_path: Path) -> None:
     assert written(given, tmp_path).heading.startswith(
         "PPO beats the best heuristic (mastery learning) on learning gain"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("weakest_allowed", "Weakest allowed"),
+        ("ppo", "PPO"),
+        ("linucb", "LinUCB"),
+        ("dqn_small", "DQN small"),
+        ("gap_per_minute", "Gap per minute"),
+        ("ppo rate 0.01", "PPO rate 0.01"),
+        ("random_kss-ppo", "Random KSS-PPO"),
+        ("myBandit", "MyBandit"),
+        ("ppos", "Ppos"),
+    ],
+)
+def test_names_of_configs_become_titles(name: str, title: str) -> None:
+    assert verdict.policy_title(name) == title
+
+
+def test_the_best_heuristic_of_other_learners_is_their_own(tmp_path: Path) -> None:
+    given = evaluation()
+    for one in given["other_students"][0]["policies"]:
+        if one["name"] == "ppo":
+            one["difference"] = {"against": "fixed_order", **span(-0.002, 0.001)}
+    page = written(given, tmp_path)
+    assert page.text.count("best heuristic: Fixed order") == 1
+    assert page.text.count("best heuristic: Mastery") == 3
+    assert "Wins only at home: PPO is clearly ahead" in page.text
 
 
 def test_a_win_at_home_alone_is_flagged(tmp_path: Path) -> None:
@@ -374,13 +412,13 @@ def test_a_win_at_home_alone_is_flagged(tmp_path: Path) -> None:
 
 
 def test_doubts_come_from_the_numbers() -> None:
-    plain = " ".join(report.doubts(evaluation()))
+    plain = " ".join(verdict.doubts(evaluation()))
     for words in ("hardly better", "Only", "forbidden", "handed"):
         assert words not in plain
     given = evaluation()
     given["tracer"]["auc"], given["eval_seeds"] = span(0.61, 0.02), 2
     given["policies"][0] |= {"legal_rate": 0.9, "handover_rate": 0.05}
-    text = " ".join(report.doubts(given))
+    text = " ".join(verdict.doubts(given))
     for words in (
         "hardly better than a floor",
         "Only 2 evaluation seeds",
@@ -400,6 +438,33 @@ def test_many_skills_show_those_that_change_most(tmp_path: Path) -> None:
     assert "skill 29" in page.text
     assert "skill 30" not in page.text
     assert len(page.named("rect")) < 6000
+
+
+def test_a_run_without_a_log_has_no_learner_model_to_check(tmp_path: Path) -> None:
+    given = evaluation()
+    given["tracer"] = {}
+    given["data"] |= {"name": "none (learners made by hand)", "digest": "", "learners": 0, "rows": 0}
+    page = written(given, tmp_path)
+    assert "none (learners made by hand): 6 skills, 40 activities Note" in page.text
+    assert "not checked: there are no recorded answers" in page.text
+    assert "AUC" not in page.text
+    assert "digest" not in page.text
+
+
+def test_a_reason_runs_under_its_step_and_later_steps_are_folded(tmp_path: Path) -> None:
+    given = evaluation()
+    page = written(given, tmp_path)
+    raw = (tmp_path / "report.html").read_text(encoding="utf-8")
+    steps = re.findall(r'<tr class="(?:handover )?noted"><th scope="row" rowspan="2">(\d+)<', raw)
+    assert steps == [str(number) for number in range(1, 19)]
+    assert len(page.named("tr")) == len(re.findall("<tr", raw))
+    notes = re.findall(r'<tr class="(?:handover )?note"><td colspan="8"><div>(.*?)</div>', raw)
+    assert notes == [step["reason"] for step in given["pathway"]["steps"]]
+    folded = raw[raw.index('<details class="rest">') : raw.index("</details>")]
+    assert re.findall(r'rowspan="2">(\d+)<', folded) == [str(number) for number in range(13, 19)]
+    assert "Show the next 6 steps" in folded
+    given["pathway"]["steps"] = given["pathway"]["steps"][:12]
+    assert "Show the next" not in written(given, tmp_path).text
 
 
 def test_missing_numbers_become_dashes(tmp_path: Path) -> None:
@@ -423,7 +488,7 @@ def test_empty_lists_do_not_crash(tmp_path: Path) -> None:
     compared = comparison()
     for key in ("agents", "baselines", "improvement"):
         compared[key] = []
-    assert "No agent finished" in Page(report.write_comparison(compared, tmp_path / "c.html")).text
+    assert "No agent finished" in Page(multirun.write_comparison(compared, tmp_path / "c.html")).text
 
 
 def test_one_point_and_equal_values_draw(tmp_path: Path) -> None:
@@ -450,7 +515,7 @@ def test_bad_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lacks skills"):
         report.write_report(given, target)
     with pytest.raises(ValueError, match="lacks parent_run_id"):
-        report.write_comparison(evaluation(), target)
+        multirun.write_comparison(evaluation(), target)
     assert not target.exists()
 
 
@@ -462,7 +527,7 @@ def test_a_report_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(report.os, "replace", fail)
+    monkeypatch.setattr(html.os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         report.write_report(evaluation((-0.02, -0.03, -0.01)), target)
     assert target.read_bytes() == before
@@ -476,39 +541,105 @@ def test_the_same_evaluation_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_comparison_prints_every_agent_seed_and_interval(tmp_path: Path) -> None:
     given = comparison()
-    page = Page(report.write_comparison(given, tmp_path / "c.html"))
+    page = Page(multirun.write_comparison(given, tmp_path / "c.html"))
     for one in [*given["agents"], *given["baselines"]]:
-        assert one["name"] in page.text
+        assert verdict.policy_title(one["name"]) in page.text
         assert "{value:.3f} [{low:.3f}, {high:.3f}]".format(**one["iqm"]) in page.text
     assert all(run in page.text for one in given["agents"] for run in one["runs"])
     faint = [a for a in page.named("circle") if a["class"] == "faint"]
     assert len(faint) == 20
-    assert "0.92 [0.72, 1.00]" in page.text
+    assert "PPO over Mastery 0.92 [0.72, 1.00]" in page.text
     assert page.heading == (
-        "ppo beats mastery on learning gain: interquartile mean 0.311 [0.299, 0.323] over 5 seeds against "
+        "PPO beats Mastery on learning gain: interquartile mean 0.311 [0.299, 0.323] over 5 seeds against "
         "0.280 [0.277, 0.283]."
     )
     assert "Only" not in page.text
 
 
 def test_comparison_of_few_seeds_says_so(tmp_path: Path) -> None:
-    page = Page(report.write_comparison(comparison(3), tmp_path / "c.html"))
+    page = Page(multirun.write_comparison(comparison(3), tmp_path / "c.html"))
     assert "Only 3 seeds" in page.text
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(0.29, "not clearly apart"), (0.2, "does not beat mastery"), (0.33, "ppo beats mastery")]
+    ("value", "words"), [(0.29, "not clearly apart"), (0.2, "does not beat Mastery"), (0.33, "PPO beats Mastery")]
 )
 def test_comparison_verdict_follows_the_intervals(value: float, words: str) -> None:
     given = comparison()
     given["agents"] = given["agents"][:1]
     given["agents"][0]["iqm"] = span(value, 0.012)
-    assert words in report.comparison_verdict(given)
+    assert words in multirun.comparison_verdict(given)
 
 
 def test_text_between_elements_keeps_its_place() -> None:
-    made = figures.element("p", {"class": "x"}, "a < ", figures.element("b", None, "b"), " & c", " d")
+    made = html.element("p", {"class": "x"}, "a < ", html.element("b", None, "b"), " & c", " d")
     assert tostring(made, encoding="unicode", method="html") == '<p class="x">a &lt; <b>b</b> &amp; c d</p>'
+
+
+def test_long_labels_are_cut_at_their_end() -> None:
+    assert shortened("Ticket triage", 144) == "Ticket triage"
+    cut = shortened("How the company works from day to day", 144)
+    assert cut.endswith("…")
+    assert "How the company works from day to day".startswith(cut[:-1])
+    assert 12 <= len(cut) <= 22
+    assert len(shortened("W" * 40, 144)) * SMALL <= 144
+    assert len(shortened("i" * 40, 144)) > len(cut)
+
+
+def stored(folder: Path) -> tuple[Path, Path]:
+    """Store one run and one multirun's parent as the verbs leave them."""
+    run, parent = folder / "runs" / "3f9c2a7e51", folder / "runs" / "77aa01"
+    for path in (run, parent):
+        path.mkdir(parents=True)
+    (run / "config.yaml").write_text("agent: {}\n")
+    (run / "evaluation.json").write_text(json.dumps(evaluation()))
+    (parent / "comparison.json").write_text(json.dumps(comparison()))
+    return run, parent
+
+
+def test_the_verb_writes_a_runs_report_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, parent = stored(tmp_path)
+    output = ["--output", str(tmp_path / "runs")]
+    report.main(["3f9c", *output])
+    assert capsys.readouterr().out == f"report: {run / 'report.html'}\n"
+    assert Page(run / "report.html").heading.startswith("PPO beats the best heuristic")
+    report.main(["77aa", *output])
+    assert capsys.readouterr().out == f"report: {parent / 'comparison.html'}\n"
+    assert "over 5 seeds" in Page(parent / "comparison.html").heading
+    report.main(["latest", *output, "--to", str(tmp_path / "new" / "page.html")])
+    report.main([str(parent), *output, "--to", str(tmp_path / "other.html")])
+    assert (tmp_path / "new" / "page.html").read_bytes() == (run / "report.html").read_bytes()
+    assert (tmp_path / "other.html").read_bytes() == (parent / "comparison.html").read_bytes()
+
+
+def test_the_verb_says_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, _ = stored(tmp_path)
+    output = ["--output", str(tmp_path / "runs")]
+
+    def refused(*words: str) -> str:
+        with pytest.raises(SystemExit, match="2"):
+            report.main([*words, *output])
+        return capsys.readouterr().err
+
+    assert "no run 'zz'" in refused("zz")
+    assert "is a folder; name a file" in refused("3f9c", "--to", str(run))
+    assert "cannot be written" in refused("3f9c", "--to", str(run / "config.yaml" / "page.html"))
+    (run / "evaluation.json").write_text('{"schema": 2}')
+    assert "run 3f9c: evaluation has schema 2" in refused("3f9c")
+    (run / "evaluation.json").write_text("{")
+    assert "run 3f9c: " in refused("3f9c")
+    (run / "evaluation.json").unlink()
+    assert "no evaluation yet" in refused("3f9c")
+    assert not (run / "report.html").exists()
+
+
+def test_one_id_means_one_page(tmp_path: Path) -> None:
+    run, parent = stored(tmp_path)
+    parent.rename(parent.with_name("3f9caa"))
+    with pytest.raises(RunError, match="give more of it"):
+        report.measured(tmp_path / "runs", "3f9c")
+    assert report.measured(tmp_path / "runs", "3f9c2")[1] == run / "report.html"
+    assert report.measured(tmp_path / "runs", "3f9ca")[1].name == "comparison.html"
 
 
 def test_ticks_are_round_and_inside() -> None:

@@ -1,4 +1,4 @@
-"""Statistics against exact enumerations, plain-Python derivations, rliable and scikit-learn."""
+"""Statistics of scores against exact enumerations, plain-Python derivations and rliable."""
 
 import itertools
 import math
@@ -7,9 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as some
-from hypothesis.extra.numpy import arrays
 
 from trailmark.experiments import statistics
 from trailmark.experiments.statistics import Interval
@@ -192,54 +189,6 @@ def test_learner_interval_draws_a_learner_with_all_its_rows() -> None:
     assert uneven == Interval(1.0, 1.0, 1.0)
 
 
-def area(labels: np.ndarray, scores: np.ndarray) -> float:
-    ones, zeros = scores[labels == 1], scores[labels == 0]
-    won = sum((a > b) + 0.5 * (a == b) for a in ones for b in zeros)
-    return float(won / (len(ones) * len(zeros)))
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    arrays(np.int64, 12, elements=some.integers(0, 1)).filter(lambda y: 0 < y.sum() < 12),
-    arrays(np.float64, 12, elements=some.sampled_from([0.0, 0.1, 0.5, 0.5000001, 1.0])),
-)
-def test_auc_counts_pairs(labels: np.ndarray, scores: np.ndarray) -> None:
-    assert statistics.auc(labels, scores) == pytest.approx(area(labels, scores), abs=1e-12)
-
-
-def test_auc_interval_equals_a_bootstrap_of_copied_rows() -> None:
-    rng = np.random.default_rng(8)
-    learners = np.repeat([f"learner {i}" for i in range(40)], 15)
-    labels = rng.integers(0, 2, 600)
-    scores = np.round(rng.random(600) + 0.4 * labels, 1)
-    got = statistics.auc_interval(labels, scores, learners, replicates=4000, confidence=0.9)
-    rows = {name: np.flatnonzero(learners == name) for name in np.unique(learners)}
-    slow = []
-    for _ in range(400):
-        index = np.concatenate([rows[name] for name in rng.choice(list(rows), 40)])
-        slow.append(statistics.auc(labels[index], scores[index]))
-    assert got.value == pytest.approx(area(labels, scores), abs=1e-12)
-    assert (got.low, got.high) == pytest.approx(tuple(np.quantile(slow, [0.05, 0.95])), abs=0.006)
-
-
-def test_auc_interval_leaves_out_replicates_with_one_label() -> None:
-    got = statistics.auc_interval([1, 0], [0.9, 0.1], ["a", "b"], replicates=50)
-    assert got == Interval(1.0, 1.0, 1.0)
-
-
-def test_prediction_scores_by_hand() -> None:
-    y, p = [1, 0, 1, 1], [0.8, 0.4, 0.5, 0.02]
-    assert statistics.log_loss(y, p) == pytest.approx(-sum(map(math.log, (0.8, 0.6, 0.5, 0.02))) / 4, abs=1e-14)
-    assert statistics.brier(y, p) == pytest.approx((0.04 + 0.16 + 0.25 + 0.9604) / 4, abs=1e-14)
-    assert statistics.accuracy(y, p) == 0.75
-    assert statistics.expected_calibration_error(y, p) == pytest.approx((0.2 + 0.4 + 0.5 + 0.98) / 4, abs=1e-14)
-    assert statistics.expected_calibration_error(y, p, bins=1) == pytest.approx(abs(1.72 - 3) / 4, abs=1e-14)
-    assert math.isfinite(statistics.log_loss([1, 0], [0.0, 1.0]))
-    assert statistics.expected_calibration_error([1, 0], [1.0, 0.0]) == 0.0
-    # A probability of exactly 1 belongs to the last bin, with .97.
-    assert statistics.expected_calibration_error([0, 1], [1.0, 0.97]) == pytest.approx(0.97 / 2, abs=1e-14)
-
-
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -251,25 +200,11 @@ def test_prediction_scores_by_hand() -> None:
         (lambda: statistics.probability_of_improvement(np.ones((2, 2)), np.ones((2, 3))), "same tasks"),
         (lambda: statistics.performance_profile([1.0], [2.0, 1.0]), "ascending"),
         (lambda: statistics.learner_interval([1.0, 2.0], learners=["a"]), "one learner for each row"),
-        (lambda: statistics.auc([1, 1], [0.1, 0.2]), "labelled 0"),
-        (lambda: statistics.auc([1, 0.5], [0.1, 0.2]), "0 or 1"),
-        (lambda: statistics.auc([1, 0], [0.1]), "2 labels but 1 scores"),
-        (lambda: statistics.brier([1, 0], [0.1, 1.2]), r"probabilities must lie in \[0, 1\]"),
     ],
 )
 def test_bad_input_says_what_is_wrong(call, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
-
-
-def test_sklearn_agrees() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(4)
-    y = rng.integers(0, 2, 5000)
-    p = np.clip(np.round(rng.beta(2, 2, 5000) * 0.7 + 0.3 * y, 2), 0, 1)
-    assert statistics.auc(y, p) == pytest.approx(metrics.roc_auc_score(y, p), abs=1e-12)
-    assert statistics.log_loss(y, p) == pytest.approx(metrics.log_loss(y, p), abs=1e-12)
-    assert statistics.brier(y, p) == pytest.approx(metrics.brier_score_loss(y, p), abs=1e-12)
 
 
 @pytest.fixture

@@ -1,0 +1,228 @@
+"""PPO: the clipped loss against an independent one in float64, and what its parts must not do."""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from trailmark.agents.loop import gather
+from trailmark.agents.nets import NetPolicy
+from trailmark.agents.ppo import PPO
+from trailmark.envs.classroom import Classroom, World
+from trailmark.envs.observer import Observation, Space
+from trailmark.envs.skills import Padded
+
+Imagine = Callable[..., Observation]
+
+
+@pytest.fixture
+def small() -> Space:
+    """Return the smallest space there is: two skills, three activities, seven features."""
+    skills = Padded(torch.tensor([[0], [1], [1]]), torch.ones(3, 1, dtype=torch.bool))
+    return Space((("mastery", 2), ("goal", 2), ("belief", 0), ("progress", 3)), 3, skills, torch.ones(3), 4)
+
+
+@pytest.fixture
+def rows(small: Space, imagine: Imagine) -> dict[str, Tensor]:
+    """Return 24 rows to improve on; ratios of 1/4 to 4, advantages of both signs, the last activity never allowed."""
+    seen = imagine(small, 24, 0, 0.8)
+    mask = seen.mask.clone()
+    mask[:, 2], mask[:, 0] = False, True
+    action = torch.where(mask[:, 1], torch.arange(24) % 2, 0)
+    chance = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        p = NetPolicy.of(agent_of(small)._actor)(seen._replace(mask=mask)).gather(1, action[:, None])[:, 0]
+    propensity = p * 4.0 ** (2.0 * torch.rand(24, generator=chance) - 1.0)
+    return {
+        "features": seen.features,
+        "mask": mask,
+        "action": action,
+        "propensity": propensity,
+        "advantage": torch.randn(24, generator=chance),
+        "target": torch.randn(24, generator=chance),
+    }
+
+
+def agent_of(space: Space) -> PPO:
+    agent = PPO(space, seed=3, hidden=(4,), entropy=0.3, max_norm=1e9)
+    with torch.no_grad():  # an actor that has an opinion
+        agent._actor[-1].weight.mul_(100.0)
+    return agent
+
+
+def parts(actor: list[np.ndarray], critic: list[np.ndarray], rows: dict[str, Tensor]) -> tuple[float, ...]:
+    """Return policy loss, value loss, entropy and share clipped in plain loops, from equation 7 of the paper."""
+    x, mask, action, old, advantage, target = (
+        rows[name].numpy().astype(np.float64)
+        for name in ("features", "mask", "action", "propensity", "advantage", "target")
+    )
+    gains, losses, entropies, clipped = [], [], [], []
+    for i in range(len(x)):
+        logits = actor[2] @ np.tanh(actor[0] @ x[i] + actor[1]) + actor[3]
+        allowed = [a for a in range(len(logits)) if mask[i, a]]
+        total = sum(np.exp(logits[a]) for a in allowed)
+        p = {a: np.exp(logits[a]) / total for a in allowed}
+        ratio = p[int(action[i])] / old[i]
+        within = min(max(ratio, 0.8), 1.2)
+        gains.append(min(ratio * advantage[i], within * advantage[i]))
+        entropies.append(-sum(q * np.log(q) for q in p.values()))
+        value = float((critic[2] @ np.tanh(critic[0] @ x[i] + critic[1]) + critic[3])[0])
+        losses.append(0.5 * (value - target[i]) ** 2)
+        clipped.append(abs(ratio - 1.0) > 0.2)
+    return -float(np.mean(gains)), float(np.mean(losses)), float(np.mean(entropies)), float(np.mean(clipped))
+
+
+def doubles(net: torch.nn.Sequential) -> list[np.ndarray]:
+    return [p.detach().double().numpy().copy() for p in net.parameters()]
+
+
+def test_loss_and_gradient_equal_an_independent_loss_and_its_differences(
+    small: Space, rows: dict[str, Tensor]
+) -> None:
+    agent = agent_of(small)
+    actor, critic = doubles(agent._actor), doubles(agent._critic)
+    found = agent._improve(**rows).tolist()
+    expected = parts(actor, critic, rows)
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert 0.2 < expected[3] < 0.9, "the case holds clipped and unclipped rows"
+
+    def loss() -> float:
+        policy_loss, value_loss, entropy, _ = parts(actor, critic, rows)
+        return policy_loss + value_loss - 0.3 * entropy
+
+    step = 1e-6
+    for weights, parameter in zip(actor + critic, agent._parameters(), strict=True):
+        assert parameter.grad is not None
+        flat, slopes = weights.reshape(-1), np.empty(weights.size)
+        for i, kept in enumerate(flat.copy()):
+            flat[i] = kept + step
+            above = loss()
+            flat[i] = kept - step
+            slopes[i] = (above - loss()) / (2 * step)
+            flat[i] = kept
+        np.testing.assert_allclose(parameter.grad.numpy().reshape(-1), slopes, rtol=0, atol=2e-5)
+
+
+def test_what_is_masked_gets_no_gradient(small: Space, rows: dict[str, Tensor]) -> None:
+    agent = agent_of(small)
+    weight, bias = agent._actor[-1].weight, agent._actor[-1].bias
+    before = weight.detach().clone()
+    agent._improve(**rows)
+    assert weight.grad is not None
+    assert bias.grad is not None
+    assert bool((weight.grad[2] == 0).all())
+    assert float(bias.grad[2]) == 0.0
+    assert bool((weight.grad[:2] != 0).any(1).all())
+    assert torch.equal(weight.detach()[2], before[2])
+    assert not torch.equal(weight.detach()[:2], before[:2])
+
+
+def test_gradients_are_cut_to_the_largest_norm(small: Space, rows: dict[str, Tensor]) -> None:
+    agent = agent_of(small)
+    agent.max_norm = 0.01
+    agent._improve(**rows)
+    norm = torch.stack([p.grad.square().sum() for p in agent._parameters() if p.grad is not None]).sum().sqrt()
+    assert float(norm) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_first_minibatch_is_on_policy_row_by_row(onboarding: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = PPO(onboarding.observer.space, minibatches=4, epochs=2)
+    for parameter in agent._actor.parameters():
+        parameter.data.mul_(3.0)  # far from uniform, so that a row out of place is seen
+    steps = gather(Classroom(onboarding, 0, 0, 16), agent.behave(), 40)
+    seen: list[tuple[Tensor, ...]] = []
+
+    def watch(*batch: Tensor) -> Tensor:
+        seen.append(batch)
+        return torch.zeros(4)
+
+    monkeypatch.setattr(agent, "_improve", watch)
+    agent.learn(steps, 5)
+    assert len(seen) == 8
+    for features, mask, action, propensity, _, _ in seen:  # nothing is learnt here, so every one is on policy
+        p = agent.behave()(Observation(features, mask, mask[:, 0]))
+        ratio = p.gather(1, action[:, None])[:, 0] / propensity
+        torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=0, atol=1e-5)
+    n = int(steps.alive.sum())
+    assert n < steps.alive.numel()
+    for epoch in (seen[:4], seen[4:]):
+        advantage = torch.cat([batch[4] for batch in epoch])
+        assert len(advantage) == n, "every live row once an epoch"
+        assert float(advantage.mean()) == pytest.approx(0.0, abs=1e-5)
+        assert float(advantage.square().mean()) == pytest.approx(1.0, abs=1e-4)
+        assert sorted(torch.cat([batch[3] for batch in epoch]).tolist()) == sorted(steps.propensity[steps.alive].tolist())
+    assert not torch.equal(seen[0][0], seen[4][0]), "each epoch has its own order"
+
+
+def test_targets_are_rewards_plus_discounted_values(probe: Callable[..., World]) -> None:
+    world = probe([[2.0]], horizon=2)
+    agent = PPO(world.observer.space, discount=0.5, lambda_=1.0, minibatches=1, epochs=1)
+    steps = gather(Classroom(world, 0, 0, 4), agent.behave(), 2)
+    seen: list[tuple[Tensor, ...]] = []
+
+    def watch(*batch: Tensor) -> Tensor:
+        seen.append(batch)
+        return torch.zeros(4)
+
+    agent._improve = watch  # type: ignore[method-assign]
+    agent.learn(steps, 0)
+    # The sessions return 4, which is the unit: each step pays a half, and the first is worth 1/2 + 1/2 * 1/2.
+    features, target = seen[0][0], seen[0][5]
+    at_end = world.observer.space.of(Observation(features, seen[0][1], seen[0][1][:, 0]), "progress")[:, 1] > 0
+    torch.testing.assert_close(target, torch.where(at_end, 0.5, 0.75))
+
+
+def test_a_reward_in_other_units_teaches_the_same(onboarding: World) -> None:
+    one, other = PPO(onboarding.observer.space), PPO(onboarding.observer.space)
+    for seed in range(2):
+        steps = gather(Classroom(onboarding, seed, 0, 16), one.behave(), 40)
+        first, second = one.learn(steps, seed), other.learn(steps._replace(reward=steps.reward * 1024.0), seed)
+        assert first == second
+    a, b = one.state(), other.state()
+    assert all(torch.equal(a[key], b[key]) for key in a if key != "spread")
+
+
+def test_chunks_that_stop_in_mid_life_count_what_follows(probe: Callable[..., World]) -> None:
+    world = probe([[1.0]], horizon=2)
+    agent = PPO(world.observer.space, discount=0.5, minibatches=1, epochs=1, chunk=1)
+    with torch.no_grad():  # a critic that says 8, whatever it sees
+        agent._critic[-1].weight.zero_()
+        agent._critic[-1].bias.fill_(8.0)
+    targets = []
+    agent._improve = lambda *batch: (targets.append(batch[5]), torch.zeros(4))[1]  # type: ignore[method-assign]
+    room = Classroom(world, 0, 0, 4)
+    for _ in range(2):
+        agent.learn(gather(room, agent.behave(), 1), 0)
+    torch.testing.assert_close(targets[0], torch.full((4,), 1.0 + 0.5 * 8.0))
+    torch.testing.assert_close(targets[1], torch.full((4,), 1.0))
+
+
+def test_the_rate_falls_to_a_tenth(onboarding: World) -> None:
+    agent = PPO(onboarding.observer.space, rate=0.01, anneal=2, epochs=1, minibatches=1)
+    steps = gather(Classroom(onboarding, 0, 0, 4), agent.behave(), 40)
+    rates = []
+    for seed in range(4):
+        agent.learn(steps, seed)
+        rates.append(agent._adam.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.01, 0.0055, 0.001, 0.001])
+
+
+def test_metrics_are_means_however_many_minibatches_there_are(onboarding: World) -> None:
+    agent = PPO(onboarding.observer.space, epochs=1, minibatches=8, rate=0.0)
+    whole = copy.deepcopy(agent)
+    whole.minibatches = 1
+    steps = gather(Classroom(onboarding, 0, 0, 1), agent.behave(), 10)
+    assert steps.alive.sum() == 10  # eight minibatches of two rows at most: there are five
+    assert agent.learn(steps, 0) == pytest.approx(whole.learn(steps, 0), abs=1e-5)
+
+
+def test_a_policy_is_the_network_it_was_made_of(small: Space, imagine: Imagine) -> None:
+    agent = agent_of(small)
+    seen = imagine(small, 9, 2)
+    with torch.no_grad():
+        logits = agent._actor(seen.features).masked_fill(~seen.mask, -torch.inf)
+    torch.testing.assert_close(agent.behave()(seen), torch.softmax(logits, 1))
+    assert not torch.equal(PPO(small, seed=4).behave()(seen), PPO(small, seed=5).behave()(seen))

@@ -1,0 +1,103 @@
+"""Five worlds so small that only one thing can be learnt in each; whoever fails one has that one fault."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from trailmark.agents.agent import Agent
+from trailmark.agents.linucb import LinUCB, LinUCBPolicy, contexts
+from trailmark.agents.loop import live, play, train
+from trailmark.agents.ppo import PPO
+from trailmark.envs.classroom import Classroom, World
+from trailmark.envs.observer import Space
+
+Probe = Callable[..., World]
+
+
+def ppo(space: Space) -> Agent:
+    return PPO(space, seed=1, hidden=(16,), rate=0.01, minibatches=4)
+
+
+def linucb(space: Space) -> Agent:
+    return LinUCB(space)
+
+
+both = pytest.mark.parametrize("make", [ppo, linucb])
+
+
+def taught(world: World, make: Callable[[Space], Agent], cohorts: int = 25, learners: int = 64) -> Agent:
+    agent = make(world.observer.space)
+    for _ in train(world, agent, 0, learners, 0, cohorts):
+        pass
+    return agent
+
+
+def first_choices(world: World, agent: Agent) -> tuple[Tensor, Tensor]:
+    """Return the kind of 64 fresh learners, and the probabilities of what they are given first."""
+    room = Classroom(world, 99, 0, 64)
+    return room.state.kind, agent.decide()(room.observation)
+
+
+def test_one_action_always_paid_the_critic_learns_its_worth(probe: Probe) -> None:
+    world = probe([[2.5]], horizon=2)
+    agent = PPO(world.observer.space, hidden=(16,), rate=0.01, minibatches=4, discount=0.9)
+    for _ in train(world, agent, 0, 64, 0, 30):
+        pass
+    room = Classroom(world, 99, 0, 8)
+    unit = agent._spread**0.5
+    worth = []
+    for _ in range(2):
+        with torch.no_grad():
+            worth.append(agent._critic(room.observation.features)[:, 0] * unit)
+        room.step(torch.zeros(8, dtype=torch.int64))
+    torch.testing.assert_close(worth[0], torch.full((8,), 2.5 + 0.9 * 2.5), rtol=0.03, atol=0)
+    torch.testing.assert_close(worth[1], torch.full((8,), 2.5), rtol=0.03, atol=0)
+
+
+def test_one_action_always_paid_the_bandit_learns_its_worth(probe: Probe) -> None:
+    world = probe([[2.5]])
+    agent = taught(world, linucb)
+    policy = agent.decide()
+    assert isinstance(policy, LinUCBPolicy)
+    x = contexts(policy.space, Classroom(world, 99, 0, 8).observation)
+    torch.testing.assert_close((x @ policy.theta[0])[:, 0], torch.full((8,), 2.5), rtol=0.01, atol=0)
+
+
+@both
+@pytest.mark.parametrize("best", [0, 1])
+def test_the_better_of_two_is_found(probe: Probe, make: Callable[[Space], Agent], best: int) -> None:
+    world = probe([[0.9, 0.1] if best == 0 else [0.1, 0.9]])
+    agent = taught(world, make)
+    assert float(first_choices(world, agent)[1][:, best].min()) > 0.9
+
+
+@both
+def test_the_better_one_depends_on_what_is_seen(probe: Probe, make: Callable[[Space], Agent]) -> None:
+    """Each kind of learner has another goal skill, which PPO sees as features and LinUCB in its contexts."""
+    world = probe([[1.0, 0.0], [0.0, 1.0]])
+    agent = taught(world, make)
+    kind, p = first_choices(world, agent)
+    assert set(kind.tolist()) == {0, 1}
+    assert float(p.gather(1, kind[:, None]).min()) > 0.9
+
+
+def test_pay_that_comes_two_steps_later_is_traced_back(probe: Probe) -> None:
+    world = probe([[0.0, 1.0]], horizon=3, delay=2)
+    rewards = torch.stack([turn.moment.reward for turn in live(Classroom(world, 0, 0, 64), ppo(world.observer.space).behave())])
+    assert bool((rewards[:2] == 0).all())
+    assert 0.2 < float(rewards[2].mean()) < 0.8
+    agent = taught(world, ppo)
+    assert float(first_choices(world, agent)[1][:, 1].min()) > 0.9
+    assert float(play(world, agent.decide(), 5, 200).values["pay"].mean()) > 0.9
+
+
+@both
+def test_when_the_best_is_forbidden_the_best_allowed_is_chosen(probe: Probe, make: Callable[[Space], Agent]) -> None:
+    world = probe([[1.0, 0.2, 0.6]], forbid=0)
+    agent = taught(world, make)
+    p = first_choices(world, agent)[1]
+    assert bool((p[:, 0] == 0).all())
+    assert float(p[:, 2].min()) > 0.9
+    assert play(world, agent.decide(), 5, 100).legal_rate == 1.0
