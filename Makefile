@@ -17,8 +17,15 @@ unexport PYTHONPATH
 
 .PHONY: demo test lint style types layers bench install clean
 
+# Train, evaluate, compare, export, report; everything lands in runs/, policy/ and mlflow.db.
 demo: install
 	$(BIN)/trailmark train experiment=onboarding
+	$(BIN)/trailmark evaluate latest --learners 500
+	$(BIN)/trailmark export latest --to policy
+	$(BIN)/trailmark recommend policy --role sales
+	$(BIN)/trailmark train -m experiment=onboarding agent=linucb,ppo seed=1,2,3 training.cohorts=20 evaluation.also=null
+	$(BIN)/trailmark report latest
+	@echo 'Look at runs/*/report.html and runs/*/comparison.html, or at all of it: $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db'
 
 test: install
 	$(BIN)/pytest

@@ -138,7 +138,8 @@ def read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
         if changed:
             raise PackError(f"{folder}: {', '.join(changed)} changed since it was saved; save or export it again")
         content = json.loads((folder / "object.json").read_text())
-        arrays = load_file(folder / "arrays.safetensors")
+        # Copies, because sums over arrays that lie unaligned inside the file differ in the last bit.
+        arrays = {name: array.clone() for name, array in load_file(folder / "arrays.safetensors").items()}
     except OSError as error:
         what = f"{error.filename or folder}: {error.strerror or error}"
         raise PackError(f"{what}; is {folder} a folder that trailmark saved?") from error
@@ -149,6 +150,8 @@ def read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise PackError(f"{folder / 'object.json'}: schema {schema}, this version reads {SCHEMA}; upgrade trailmark")
+    if "tree" not in content:
+        raise PackError(f"{folder / 'object.json'}: holds no object; save or export it again")
     return content["tree"], arrays
 
 

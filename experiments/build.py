@@ -26,6 +26,7 @@ GIVEN = frozenset({"space", "catalog", "observer", "student"})  # what code hand
 NUMBERS: dict[str, tuple[type, float]] = {
     "seed": (int, 0),
     "horizon": (int, 1),
+    "minutes": (float, 0),
     "pace.sitting": (int, 1),
     "pace.gap_days": (float, 0),
     "split.valid": (float, 0),
@@ -112,6 +113,11 @@ def sound(cfg: DictConfig) -> None:
     """Check the keys that code reads itself; ConfigError names the key and what it may be."""
     from omegaconf import OmegaConf
 
+    for key in sorted(OmegaConf.missing_keys(cfg)):
+        raise ConfigError(f"{key} has no value yet; say {key}=...")
+    for group in ("agent", "student", "tracer"):
+        if OmegaConf.select(cfg, f"{group}._target_") is None:
+            raise ConfigError(f"{group} names no class; choose one, or say {group}._target_=...")
     for key, (kind, least) in NUMBERS.items():
         group = key.rpartition(".")[0]
         if group and not OmegaConf.is_config(cfg[group]):
@@ -197,6 +203,8 @@ def fit_world(cfg: DictConfig, known: Facts) -> World:
     catalog = known.catalog or student.catalog
     if catalog is None:
         raise ConfigError("no catalogue: choose a source, or a student that brings its own")
+    if student.catalog is not None and student.catalog != catalog:
+        raise ConfigError("these learners bring a catalogue of their own: choose source=none with them")
     same = cfg.student.get("tracer") == cfg.tracer  # fitted to the same rows: the same model, so once is enough
     if same:
         tracer = student.tracer  # type: ignore[attr-defined]

@@ -48,6 +48,9 @@ def check(words: list[str]) -> DictConfig | None:
             raise ConfigError(f"{word!r}: say KEY=VALUE, such as seed=1 or agent=linucb")
     kept = [word for word in named if word.startswith("hydra.searchpath=") or not word.startswith("hydra")]
     choices = {word: several(word) for word in kept}
+    for word, values in choices.items():
+        if len(values) > 1 and not many(words):
+            raise ConfigError(f"{word!r} names several values; add -m to run them all")
     first = {word: values[0] for word, values in choices.items()}
     try:
         with initialize_config_module("trailmark.configs", version_base="1.3"):

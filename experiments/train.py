@@ -19,7 +19,7 @@ PARENT = "TRAILMARK_PARENT_RUN"
 
 def main(words: list[str]) -> None:
     """Run `trailmark train`: Hydra composes the config from `words`; with -m one parent run holds a run per job."""
-    from .compose import complain, arranged
+    from .compose import arranged, complain
 
     if "--help" in words or "-h" in words:
         print(_HELP)
@@ -73,10 +73,12 @@ def _same(asked: DictConfig, words: list[str]) -> None:
         return
     theirs = read_config(find(asked.output, str(asked.resume)))
     for key in dict.fromkeys([*flat(theirs), *flat(asked)]):
-        if key not in ("resume", "output", "allow") and _value(asked, key) != _value(theirs, key):
+        wanted, own = _value(asked, key), _value(theirs, key)
+        nested = isinstance(wanted, dict) and isinstance(own, dict)  # their keys come by themselves
+        if key not in ("resume", "output", "allow") and not nested and wanted != own:
             raise ConfigError(
-                f"a run goes on under its own config, in which {key} is {_value(theirs, key)}, "
-                f"not {_value(asked, key)}; say `trailmark train resume=RUN_ID` and nothing else, or start a new run"
+                f"a run goes on under its own config, in which {key} is {own}, not {wanted}; "
+                "say `trailmark train resume=RUN_ID` and nothing else, or start a new run"
             )
 
 

@@ -172,6 +172,9 @@ def test_policies_pack_and_unpack(
         loaded = pack.load(tmp_path / "policy")
         assert type(loaded) is type(policy)
         assert torch.equal(loaded(seen), policy(seen))
+        for i in range(8):  # one learner goes another way through the kernels than a batch
+            one = Observation(*(column[i : i + 1] for column in seen))
+            assert torch.equal(loaded(one), policy(one))
 
 
 @every_agent
@@ -210,9 +213,7 @@ def test_steps_of_nobody_teach_nothing(
     seen = imagine(onboarding.observer.space, 16, 9)
     agent.learn(batches[0], 0)
     before, kept = agent.decide()(seen), agent.state()
-    nobody = batches[1]._replace(
-        alive=torch.zeros_like(batches[1].alive), reward=torch.zeros_like(batches[1].reward)
-    )
+    nobody = batches[1]._replace(alive=torch.zeros_like(batches[1].alive), reward=torch.zeros_like(batches[1].reward))
     metrics = agent.learn(nobody, 1)
     assert all(math.isfinite(value) for value in metrics.values())
     assert torch.equal(agent.decide()(seen), before)

@@ -79,9 +79,7 @@ def doubles(net: torch.nn.Sequential) -> list[np.ndarray]:
     return [p.detach().double().numpy().copy() for p in net.parameters()]
 
 
-def test_loss_and_gradient_equal_an_independent_loss_and_its_differences(
-    small: Space, rows: dict[str, Tensor]
-) -> None:
+def test_loss_and_gradient_equal_an_independent_loss_and_its_differences(small: Space, rows: dict[str, Tensor]) -> None:
     agent = agent_of(small)
     actor, critic = doubles(agent._actor), doubles(agent._critic)
     found = agent._improve(**rows).tolist()
@@ -153,7 +151,9 @@ def test_the_first_minibatch_is_on_policy_row_by_row(onboarding: World, monkeypa
         assert len(advantage) == n, "every live row once an epoch"
         assert float(advantage.mean()) == pytest.approx(0.0, abs=1e-5)
         assert float(advantage.square().mean()) == pytest.approx(1.0, abs=1e-4)
-        assert sorted(torch.cat([batch[3] for batch in epoch]).tolist()) == sorted(steps.propensity[steps.alive].tolist())
+        assert sorted(torch.cat([batch[3] for batch in epoch]).tolist()) == sorted(
+            steps.propensity[steps.alive].tolist()
+        )
     assert not torch.equal(seen[0][0], seen[4][0]), "each epoch has its own order"
 
 

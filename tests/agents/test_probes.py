@@ -21,7 +21,7 @@ def ppo(space: Space) -> Agent:
 
 
 def linucb(space: Space) -> Agent:
-    return LinUCB(space)
+    return LinUCB(space, alpha=1.0)  # as wide as what there is to earn: less would never try what looks worse
 
 
 both = pytest.mark.parametrize("make", [ppo, linucb])
@@ -85,7 +85,9 @@ def test_the_better_one_depends_on_what_is_seen(probe: Probe, make: Callable[[Sp
 
 def test_pay_that_comes_two_steps_later_is_traced_back(probe: Probe) -> None:
     world = probe([[0.0, 1.0]], horizon=3, delay=2)
-    rewards = torch.stack([turn.moment.reward for turn in live(Classroom(world, 0, 0, 64), ppo(world.observer.space).behave())])
+    rewards = torch.stack(
+        [turn.moment.reward for turn in live(Classroom(world, 0, 0, 64), ppo(world.observer.space).behave())]
+    )
     assert bool((rewards[:2] == 0).all())
     assert 0.2 < float(rewards[2].mean()) < 0.8
     agent = taught(world, ppo)

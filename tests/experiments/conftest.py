@@ -177,6 +177,6 @@ def numbers() -> Callable[[Path], dict[str, Any]]:
 
     def read(run: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((run / "evaluation.json").read_text())
-        return {key: value for key, value in found.items() if key not in ("run_id", "parent_run_id", "created")}
+        return {key: value for key, value in found.items() if key not in ("run_id", "parent_run_id", "created", "commit")}
 
     return read

@@ -7,12 +7,15 @@ import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree.ElementTree import tostring
 
 import pytest
+import torch
 
 from trailmark.experiments import comparison as multirun
+from trailmark.experiments import evaluation as measuring
 from trailmark.experiments import figures, report, verdict
 from trailmark.experiments import page as html
 from trailmark.experiments.figures import SMALL, shortened
@@ -388,6 +391,27 @@ def test_names_of_configs_become_titles(name: str, title: str) -> None:
     assert verdict.policy_title(name) == title
 
 
+def test_an_evaluation_names_its_policies_with_titles() -> None:
+    world: Any = SimpleNamespace(outcomes={"gain": SimpleNamespace(higher_is_better=True)})
+    ones = torch.ones(4)
+    plays: Any = {
+        name: [
+            SimpleNamespace(
+                **{"values": {"gain": value * ones}, "mastery": [ones], "steps": ones, "minutes": ones},
+                **{"legal": ones, "handovers": 0 * ones},
+            )
+        ]
+        for name, value in (("linucb", 0.5), ("weakest_allowed", 0.2))
+    }
+    policy: Any = SimpleNamespace(guarded=True)
+    contestants = {"linucb": ("trained", policy), "weakest_allowed": ("baseline", policy)}
+    rows = measuring.table(world, contestants, plays, "gain")
+    assert [(row["name"], row["title"]) for row in rows] == [
+        ("linucb", "LinUCB"),
+        ("weakest_allowed", "Weakest allowed"),
+    ]
+
+
 def test_the_best_heuristic_of_other_learners_is_their_own(tmp_path: Path) -> None:
     given = evaluation()
     for one in given["other_students"][0]["policies"]:
@@ -622,12 +646,13 @@ def test_the_verb_says_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureF
         return capsys.readouterr().err
 
     assert "no run 'zz'" in refused("zz")
+    assert "no run ''" in refused("")
     assert "is a folder; name a file" in refused("3f9c", "--to", str(run))
     assert "cannot be written" in refused("3f9c", "--to", str(run / "config.yaml" / "page.html"))
     (run / "evaluation.json").write_text('{"schema": 2}')
     assert "run 3f9c: evaluation has schema 2" in refused("3f9c")
     (run / "evaluation.json").write_text("{")
-    assert "run 3f9c: " in refused("3f9c")
+    assert "what run 3f9c found is damaged" in refused("3f9c")
     (run / "evaluation.json").unlink()
     assert "no evaluation yet" in refused("3f9c")
     assert not (run / "report.html").exists()
