@@ -94,7 +94,7 @@ class PPO(Agent):
         """Return the running root mean square of session returns, brought up to date with `steps`."""
         now = float(steps.reward.sum(1).square().mean())
         self._spread = now if self._updates == 0 else 0.9 * self._spread + 0.1 * now
-        return max(self._spread, 1e-12) ** 0.5
+        return float(max(self._spread, 1e-12) ** 0.5)
 
     def _improve(
         self, features: Tensor, mask: Tensor, action: Tensor, propensity: Tensor, advantage: Tensor, target: Tensor

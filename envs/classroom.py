@@ -62,7 +62,9 @@ class Classroom:
     The guards of `world.observer` decide what is `legal`; with `guarded=False` they advise but forbid nothing.
     """
 
-    def __init__(self, world: World, seed: int, first: int, n: int, guarded: bool = True, measure: bool = False) -> None:
+    def __init__(
+        self, world: World, seed: int, first: int, n: int, guarded: bool = True, measure: bool = False
+    ) -> None:
         """Enrol learners `first` .. `first + n - 1`; `measure` computes every outcome, not only the rewarded ones."""
         self.world = world
         self.guarded = guarded
@@ -101,7 +103,8 @@ class Classroom:
             state = world.student.elapse(state, days, rng)
             record = world.observer.elapse(record, days)
         values = {
-            name: world.outcomes[name](world.student, self.start, self.state, response, state) * alive for name in self._names
+            name: world.outcomes[name](world.student, self.start, self.state, response, state) * alive
+            for name in self._names
         }
         reward = torch.zeros(len(self))
         for name, weight in world.reward.items():

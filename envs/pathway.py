@@ -20,7 +20,7 @@ ONBOARDING = "trailmark/Onboarding-v0"
 KSS = "trailmark/KSS-v0"
 
 
-def _box(world: World) -> spaces.Box:
+def _box(world: World) -> spaces.Space[NDArray[np.float32]]:
     return spaces.Box(-np.inf, np.inf, (world.observer.space.n_features,), np.float32)
 
 
@@ -46,7 +46,7 @@ class PathwayEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
     0 .. num_envs - 1 of population s; without a seed the next `num_envs` learners of the same population.
     """
 
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012
 
     def __init__(self, world: World, num_envs: int = 1, seed: int = 0, guarded: bool = True) -> None:
         """Prepare `num_envs` learners; call `reset` to enrol them."""
@@ -99,7 +99,7 @@ class PathwayEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
 class LearnerEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     """One learner of a world: `PathwayEnv` with `num_envs = 1`, without autoreset."""
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
 
     def __init__(self, world: World, guarded: bool = True) -> None:
         """Prepare the learner; call `reset` to enrol one."""
@@ -140,10 +140,11 @@ class LearnerEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
 def _actions(actions: NDArray[np.int64] | Tensor, n: int, n_activities: int) -> Tensor:
     """Return (n,) int64 on the CPU; ValueError names the first value that is no activity."""
-    tensor = torch.as_tensor(actions).to(torch.int64).reshape(-1)
-    bad = (tensor < 0) | (tensor >= n_activities)
+    said = torch.as_tensor(actions).reshape(-1)
+    tensor = said.to(torch.int64)
+    bad = (tensor < 0) | (tensor >= n_activities) | (tensor != said)
     if len(tensor) != n or bool(bad.any()):
-        what = f"{len(tensor)} actions for {n} learners" if len(tensor) != n else f"action {int(tensor[bad][0])}"
+        what = f"{len(tensor)} actions for {n} learners" if len(tensor) != n else f"action {said[bad][0].item()}"
         raise ValueError(f"{what}: give one integer in 0..{n_activities - 1} per learner")
     return tensor
 

@@ -16,10 +16,10 @@ def map_tensors(function: Callable[..., Tensor], *records: R) -> R:
     """Return the record whose every tensor is `function` of the tensors at that place in `records`."""
     first = records[0]
     if isinstance(first, Tensor):
-        return function(*records)
+        return function(*records)  # type: ignore[return-value]
     if isinstance(first, tuple):
         values = [map_tensors(function, *parts) for parts in zip(*records, strict=True)]
-        return type(first)(*values) if hasattr(first, "_fields") else type(first)(values)  # type: ignore[return-value]
+        return type(first)(*values) if hasattr(first, "_fields") else type(first)(values)
     if dataclasses.is_dataclass(first) and not isinstance(first, type):
         names = [f.name for f in dataclasses.fields(first) if f.init]
         changes = {name: map_tensors(function, *(getattr(r, name) for r in records)) for name in names}

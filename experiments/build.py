@@ -112,9 +112,8 @@ def _plain(path: str, value: Any, annotation: str) -> None:
 def sound(cfg: DictConfig) -> None:
     """Check the keys that code reads itself; ConfigError names the key and what it may be."""
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
-    for key in sorted(OmegaConf.missing_keys(cfg)):
-        raise ConfigError(f"{key} has no value yet; say {key}=...")
     for group in ("agent", "student", "tracer"):
         if OmegaConf.select(cfg, f"{group}._target_") is None:
             raise ConfigError(f"{group} names no class; choose one, or say {group}._target_=...")
@@ -127,6 +126,11 @@ def sound(cfg: DictConfig) -> None:
         if not right or not value >= least:
             what = "a whole number" if kind is int else "a number"
             raise ConfigError(f"{key}={value}: say {what}, {least:g} or more")
+    try:
+        for key in sorted(OmegaConf.missing_keys(cfg)):
+            raise ConfigError(f"{key} has no value yet; say {key}=...")
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).replace("\n", " ")) from error
     for key in ("name", "output", "primary"):
         if not isinstance(cfg[key], str):
             raise ConfigError(f"{key}={cfg[key]}: it takes text; put it in quotes")
@@ -144,7 +148,7 @@ def make(node: Any, allow: Sequence[str] = (), **given: Any) -> Any:
     """
     from omegaconf import OmegaConf
 
-    plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    plain: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     return _make(plain, str(plain["_target_"]), allow, given)
 
 

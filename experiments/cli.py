@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -28,7 +29,9 @@ def main() -> None:
         print(f"trailmark {version('trailmark')}")
         return
     if words[0] not in VERBS:
-        print(f"trailmark: no verb {words[0]!r}\n\n{_help()}", file=sys.stderr)
+        near = difflib.get_close_matches(words[0], VERBS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"trailmark: no verb {words[0]!r}{hint}\n\n{_help()}", file=sys.stderr)
         raise SystemExit(2)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in one order: the same seed gives the same numbers

@@ -26,10 +26,16 @@ def many(words: list[str]) -> bool:
 def arranged(words: list[str]) -> list[str]:
     """Return the words as Hydra can read them: -m first (argparse wants it so), and a run's id in quotes.
 
-    Without quotes `resume=0712` would be read as a number.
+    Hydra shows the config of one job only, so -m goes where a config is to be shown. Without quotes `resume=0712` would
+    be read as a number.
     """
     rest = [re.sub(r"^resume=(\w+)$", r"resume='\1'", word) for word in words if word not in _MANY]
-    return [word for word in words if word in _MANY][:1] + rest
+    flag = [] if _shows(words) else [word for word in words if word in _MANY][:1]
+    return flag + rest
+
+
+def _shows(words: list[str]) -> bool:
+    return any(word.split("=")[0] in SHOWS for word in words)
 
 
 def check(words: list[str]) -> DictConfig | None:
@@ -40,7 +46,7 @@ def check(words: list[str]) -> DictConfig | None:
     from hydra import initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
 
-    if any(word.split("=")[0] in SHOWS for word in words):
+    if _shows(words):
         return None
     named = [word for word in words if not word.startswith("-")]
     for word in named:

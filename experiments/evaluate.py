@@ -18,6 +18,8 @@ def main(words: list[str]) -> None:
     )
     parser.add_argument("--output", default="runs", help="folder of local runs")
     args = parser.parse_args(words)
+    if min(args.learners, args.seeds) < 1 or args.seed < 0:
+        parser.error("--learners and --seeds take whole numbers, 1 or more; --seed takes 0 or more")
 
     import torch
     from omegaconf import OmegaConf
@@ -40,9 +42,9 @@ def main(words: list[str]) -> None:
         world, bundle = pack.load(run.world), PolicyBundle.load(run.bundle)
         if args.student:
             node = OmegaConf.load(_student(args.student))
-            merged = OmegaConf.create({"student": node, "tracer": cfg.tracer})
+            merged = OmegaConf.create({**cfg, "student": node})
             check(OmegaConf.to_container(merged.student, resolve=True))
-            student = fit_student(merged.student, facts(cfg))  # type: ignore[arg-type]
+            student = fit_student(merged.student, facts(cfg))
             if student.catalog != world.observer.catalog:
                 raise ConfigError("these learners have another catalogue than the run's policy")
             world = ev.elsewhere(world, student)
@@ -50,7 +52,7 @@ def main(words: list[str]) -> None:
         complain(error)
     name = next(p["name"] for p in found["policies"])
     contestants: ev.Contestants = {name: (found["policies"][0]["kind"], bundle.policy)}
-    contestants |= make_baselines(cfg, world.observer.space)  # type: ignore[arg-type]
+    contestants |= make_baselines(cfg, world.observer.space)
     plays = {}
     with console.progress("evaluate", len(contestants)) as advance:
         for contestant, played in ev.contest(world, contestants, ev.populations(args.seed, args.seeds), args.learners):

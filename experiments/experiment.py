@@ -118,7 +118,7 @@ class Experiment:
         with self.console.step("fit the learners' model to the log's training learners"):
             world = fit_world(self.cfg, known)
             pack.save(world, self.run_.world)
-        return pack.load(self.run_.world)  # type: ignore[no-any-return]  # what a resumed run would have
+        return pack.load(self.run_.world)  # what a resumed run would have
 
     def _tracing(self, world: World, known: Facts) -> dict[str, Any]:
         if known.split is None or known.catalog is None or not len(known.split.test):

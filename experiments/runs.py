@@ -96,7 +96,7 @@ def read_config(run: Run) -> DictConfig:
     """Return the composed config of a run; RunError when somebody has damaged it."""
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
+    from yaml import YAMLError  # type: ignore[import-untyped]
 
     try:
         cfg = OmegaConf.load(run.config)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from . import statistics as st
 from .runs import commit, now, write_json
@@ -67,10 +67,9 @@ def finish(parent: str, output: str, status: str, words: list[str]) -> str:
 
 
 def children(folder: Path, parent: str) -> list[dict[str, Any]]:
-    """Return the evaluations of the finished runs in `folder` that belong to `parent`, by agent and seed."""
+    """Return the evaluations of the finished runs in `folder` that belong to `parent`."""
     found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/evaluation.json"))]
-    mine = [e for e in found if e.get("parent_run_id") == parent]
-    return sorted(mine, key=lambda e: (e["policies"][0]["name"], e["seed"]))
+    return [e for e in found if e.get("parent_run_id") == parent]
 
 
 def metric(name: str) -> str:
@@ -87,6 +86,7 @@ def compare(found: list[dict[str, Any]], parent: str, command: str) -> dict[str,
     tasks = {(e["experiment"], e["primary"]) for e in found}
     if len(tasks) > 1:
         raise TaskError(f"runs of different tasks cannot be compared: {sorted(tasks)}")
+    found = sorted(found, key=lambda e: (e["policies"][0]["name"], e["seed"]))
     first = found[0]
     primary = first["primary"]
 

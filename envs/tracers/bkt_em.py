@@ -102,7 +102,10 @@ def _expect(layout: _Layout, p: BKTParameters, gate: Tensor) -> _Expected:
     fade = 1.0 - torch.exp(-p.decay[k] * layout.gap)[:, None]
     if_known, if_not = correct * (1 - slip) + (1 - correct) * slip, correct * guess + (1 - correct) * (1 - guess)
     n_classes = p.weight.shape[0]
-    post, scale = torch.empty(len(k), n_classes, dtype=torch.float64), torch.empty(len(k), n_classes, dtype=torch.float64)
+    post, scale = (
+        torch.empty(len(k), n_classes, dtype=torch.float64),
+        torch.empty(len(k), n_classes, dtype=torch.float64),
+    )
     edges, steps = layout.edges, len(layout.edges) - 1
     known = p.priors().T[k[: edges[1]]]
     for t in range(steps):
@@ -201,7 +204,15 @@ def _maximise(model: BKT, layout: _Layout, p: BKTParameters, gate: Tensor, e: _E
     logit, shift = _priors(p, mass, hits)
     weight = (member.sum(0) + 1.0) / (member.sum() + classes)
     return replace(
-        p, prior=torch.sigmoid(logit), learn=learn, guess=guess, slip=slip, forget=forget, decay=decay, shift=shift, weight=weight
+        p,
+        prior=torch.sigmoid(logit),
+        learn=learn,
+        guess=guess,
+        slip=slip,
+        forget=forget,
+        decay=decay,
+        shift=shift,
+        weight=weight,
     )
 
 
@@ -223,7 +234,9 @@ def _beginning(model: BKT, catalog: Catalog, timed: bool) -> BKTParameters:
     def full(value: float) -> Tensor:
         return torch.full((k,), value, dtype=torch.float64)
 
-    shift = torch.linspace(-1.5, 1.5, model.classes, dtype=torch.float64) if model.classes > 1 else torch.zeros(1).double()
+    shift = (
+        torch.linspace(-1.5, 1.5, model.classes, dtype=torch.float64) if model.classes > 1 else torch.zeros(1).double()
+    )
     return BKTParameters(
         prior=full(0.4),
         learn=full(0.15),
@@ -255,6 +268,8 @@ def expectation_maximisation(model: BKT, log: Log, catalog: Catalog) -> BKTParam
         if abs(mean - best) < model.tolerance:
             break
         best = mean
-    single = {name: getattr(p, name).float() for name in ("prior", "learn", "guess", "slip", "forget", "decay", "shift", "weight")}
+    single = {
+        name: getattr(p, name).float()
+        for name in ("prior", "learn", "guess", "slip", "forget", "decay", "shift", "weight")
+    }
     return replace(p, **single)
-

@@ -57,8 +57,8 @@ class PFA(Tracer):
         sequences = log.sequences(catalog)
         design = _design(sequences, skills, k)
         answers = sequences.correct.astype(np.float64)
-        bounds = [(None, None)] * k
-        bounds += [(0.0, None)] * k + [(None, 0.0)] * k if self.monotone else [(None, None)] * (2 * k)
+        free, up, down = (None, None), (0.0, None), (None, 0.0)
+        bounds = [free] * k + ([up] * k + [down] * k if self.monotone else [free] * (2 * k))
         found = optimize.minimize(
             _loss,
             np.zeros(3 * k),
@@ -150,9 +150,9 @@ def _design(sequences: Sequences, skills: Padded, k: int) -> sparse.csr_matrix:
         index = skills.index[evidence.activity]
         counts[0, rows] = torch.log1p(belief.right.gather(1, index)).numpy()
         counts[1, rows] = torch.log1p(belief.wrong.gather(1, index)).numpy()
-    real, index = skills.real.numpy()[sequences.activity], skills.index.numpy()[sequences.activity]
+    real, column = skills.real.numpy()[sequences.activity], skills.index.numpy()[sequences.activity]
     share = (real / real.sum(1, keepdims=True))[real]
-    row, column = np.nonzero(real)[0], index[real]
+    row, column = np.nonzero(real)[0], column[real]
     values = np.concatenate([share, counts[0][real] * share, counts[1][real] * share])
     columns = np.concatenate([column, column + k, column + 2 * k])
     return sparse.csr_matrix((values, (np.tile(row, 3), columns)), shape=(n, 3 * k))

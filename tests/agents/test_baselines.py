@@ -51,6 +51,8 @@ def test_weakest_allowed_counts_only_goals(space: Space, see: See) -> None:
     seen = see(space, [[0.0, 0.9, 0.5]], [[0, 1, 1]], [[1, 1, 1, 0, 0]])
     assert choice(WeakestAllowed(space), seen) == 1
     assert choice(WeakestAllowed(space), seen._replace(mask=torch.tensor([[True, False, True, False, False]]))) == 2
+    # And it is the mean over goals alone: a2 lacks .5 of its one goal, a3 lacks .3.
+    assert choice(WeakestAllowed(space), see(space, [[0.0, 0.5, 0.7]], [[0, 1, 1]], [[0, 0, 1, 1, 0]])) == 2
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_only_weighed_outcomes_are_computed_unless_all_are_measured(world: World
 
 
 def test_a_reward_for_an_unknown_outcome_is_refused(world: World) -> None:
-    with pytest.raises(ValueError, match=r"reward weighs \['gian'\], which are not among the outcomes \['done', 'gain'\]"):
+    with pytest.raises(ValueError, match=r"weighs \['gian'\], which are not among the outcomes \['done', 'gain'\]"):
         replace(world, reward={"gian": 1.0})
 
 
@@ -193,7 +193,8 @@ def test_renew_brings_new_learners_and_leaves_the_others(world: World) -> None:
     assert torch.equal(room.rng.step, torch.where(rows, 0, rng.step))
     assert torch.equal(room.rng.learner, rng.learner)
     assert same(take(room.start, rows), take(room.state, rows))
-    enrolled = world.student.enrol(Rng(0, torch.arange(N), torch.ones(N, dtype=torch.int64), torch.zeros(N, dtype=torch.int64)))
+    learner = torch.arange(N)
+    enrolled = world.student.enrol(Rng(0, learner, torch.ones_like(learner), torch.zeros_like(learner)))
     assert same(take(room.state, rows), take(enrolled, rows))
     first = Classroom(world, 0, 0, N)
     assert not torch.equal(first.act(), room.act())

@@ -17,10 +17,12 @@ from trailmark.envs.guards import Guard, KSSWalk, Offered, Prerequisites, TimeBu
 from trailmark.envs.observer import Observer, Record
 from trailmark.envs.rng import Rng
 from trailmark.envs.rows import take
+from trailmark.envs.student import Context
 from trailmark.envs.students.kss import KSS
 from trailmark.envs.tracers.tally import Tally
 
 Known = Callable[[Observer, int, int], Record]
+Catalogs = st.SearchStrategy[Catalog]
 SEEDS = st.integers(0, 10_000)
 ANYWHERE = (Prerequisites(0.6), TimeBudget(), Offered())  # guards that fit any catalogue; KSSWalk fits one
 
@@ -40,7 +42,7 @@ def test_every_guard_is_tested_here() -> None:
 
 @settings(max_examples=40)
 @given(data=st.data(), seed=SEEDS)
-def test_prerequisites_in_words(data: st.DataObject, catalogs: st.SearchStrategy[Catalog], known: Known, seed: int) -> None:
+def test_prerequisites_in_words(data: st.DataObject, catalogs: Catalogs, known: Known, seed: int) -> None:
     """Allowed: every prerequisite of its skills that it does not teach itself is believed, and its own were done."""
     catalog = data.draw(catalogs)
     rule = Prerequisites(data.draw(st.sampled_from([0.0, 0.3, 0.5, 0.6, 0.9, 1.1])))
@@ -60,7 +62,7 @@ def test_prerequisites_in_words(data: st.DataObject, catalogs: st.SearchStrategy
 
 @settings(max_examples=40)
 @given(data=st.data(), seed=SEEDS)
-def test_time_budget_in_words(data: st.DataObject, catalogs: st.SearchStrategy[Catalog], known: Known, seed: int) -> None:
+def test_time_budget_in_words(data: st.DataObject, catalogs: Catalogs, known: Known, seed: int) -> None:
     """Allowed: it fits into the time left. Over: nothing does."""
     catalog = data.draw(catalogs)
     observer = observer_of(catalog, TimeBudget())
@@ -82,7 +84,7 @@ def test_an_activity_that_just_fits_is_allowed(programme: Catalog, known: Known)
 
 @settings(max_examples=40)
 @given(data=st.data(), seed=SEEDS)
-def test_offered_in_words(data: st.DataObject, catalogs: st.SearchStrategy[Catalog], known: Known, seed: int) -> None:
+def test_offered_in_words(data: st.DataObject, catalogs: Catalogs, known: Known, seed: int) -> None:
     catalog = data.draw(catalogs)
     observer = observer_of(catalog, Offered())
     record = known(observer, 5, seed)
@@ -112,9 +114,7 @@ def test_kss_walk_is_what_kss_learners_accept() -> None:
 
 @settings(max_examples=40)
 @given(data=st.data(), seed=SEEDS)
-def test_guards_judge_each_learner_alone(
-    data: st.DataObject, catalogs: st.SearchStrategy[Catalog], known: Known, seed: int
-) -> None:
+def test_guards_judge_each_learner_alone(data: st.DataObject, catalogs: Catalogs, known: Known, seed: int) -> None:
     observer = observer_of(data.draw(catalogs), *ANYWHERE)
     record = known(observer, 6, seed)
     index = torch.tensor([5, 0, 3])
@@ -127,9 +127,7 @@ def test_guards_judge_each_learner_alone(
 
 @settings(max_examples=40)
 @given(data=st.data(), seed=SEEDS)
-def test_the_order_of_guards_does_not_matter(
-    data: st.DataObject, catalogs: st.SearchStrategy[Catalog], known: Known, seed: int
-) -> None:
+def test_the_order_of_guards_does_not_matter(data: st.DataObject, catalogs: Catalogs, known: Known, seed: int) -> None:
     catalog = data.draw(catalogs)
     forwards, backwards = observer_of(catalog, *ANYWHERE), observer_of(catalog, *reversed(ANYWHERE))
     record = known(forwards, 6, seed)
@@ -148,24 +146,24 @@ def test_no_guard_but_time_ends_a_session(programme: Catalog, known: Known) -> N
     assert bool(TimeBudget().over(observer, record).any())
 
 
-@pytest.mark.parametrize("threshold", [0.4, 0.6])
+@pytest.mark.parametrize("threshold", [0.4, 0.5, 0.6])
 def test_prerequisites_open_at_the_threshold(threshold: float) -> None:
     """Tally's belief after one right answer is .75, after one wrong one .25, before any .5."""
     catalog = Catalog(
         (Skill("a"), Skill("b", prerequisites=("a",))),
-        (Activity("x", "x", "e", ("a",), 1.0), Activity("y", "y", "e", ("b",), 1.0), Activity("z", "z", "e", ("a", "b"), 1.0)),
+        tuple(
+            Activity(name, name, "e", tuple(skills), 1.0) for name, skills in {"x": "a", "y": "b", "z": "ab"}.items()
+        ),
     )
     observer = observer_of(catalog, Prerequisites(threshold))
     zero, yes = torch.zeros(3, dtype=torch.int64), torch.ones(3, dtype=torch.bool)
     start = in_order(observer)
-    assert observer.allowed(start).tolist() == [[True, 0.5 >= threshold, True]] * 3
+    assert observer.allowed(start).tolist() == [[True, threshold <= 0.5, True]] * 3
     answered = observer.update(start, zero, torch.tensor([1.0, 0.0, 1.0]), torch.zeros(3), yes)
     assert observer.allowed(answered)[:, 1].tolist() == [True, False, True]
 
 
 def in_order(observer: Observer) -> Record:
-    from trailmark.envs.student import Context
-
     n, k = 3, len(observer.catalog.skill_ids)
     past = torch.zeros(n, 0, dtype=torch.int64)
     return observer.start(Context(past.new_zeros(n), torch.ones(n, k), torch.full((n,), 60.0), past, past.float()))

@@ -22,6 +22,7 @@ from trailmark.envs.tracers.pfa import PFA
 from trailmark.envs.tracers.tally import Tally
 
 Known = Callable[[Observer, int, int], Record]
+Catalogs = st.SearchStrategy[Catalog]
 SEEDS = st.integers(0, 10_000)
 RULES: dict[str, Guard] = {"roles": Offered(), "before": Prerequisites(0.6), "time": TimeBudget()}
 
@@ -47,7 +48,7 @@ def given_to(observer: Observer, record: Record, activity: list[int], accepted: 
 
 @settings(max_examples=40)
 @given(data=st.data(), seed=SEEDS)
-def test_the_mask_in_words(data: st.DataObject, catalogs: st.SearchStrategy[Catalog], known: Known, seed: int) -> None:
+def test_the_mask_in_words(data: st.DataObject, catalogs: Catalogs, known: Known, seed: int) -> None:
     """Rules, then a person's choice instead of them, then a person's veto; the fallback where nothing is left."""
     observer = observer_of(data.draw(catalogs))
     record = known(observer, 8, seed)
@@ -73,9 +74,7 @@ def tensors(record: Record) -> list[Tensor]:
 
 @settings(max_examples=40)
 @given(data=st.data(), seed=SEEDS)
-def test_unguarded_keeps_what_people_said(
-    data: st.DataObject, catalogs: st.SearchStrategy[Catalog], known: Known, seed: int
-) -> None:
+def test_unguarded_keeps_what_people_said(data: st.DataObject, catalogs: Catalogs, known: Known, seed: int) -> None:
     observer = observer_of(data.draw(catalogs))
     record = known(observer, 8, seed)
     free = observer.unguarded()
@@ -84,7 +83,8 @@ def test_unguarded_keeps_what_people_said(
     mask = free.observe(record).mask
     for i in range(8):
         chosen = int(record.override[i])
-        row = (torch.arange(mask.shape[1]) == chosen if chosen != NOBODY else torch.ones(mask.shape[1]) > 0) & ~record.veto[i]
+        row = torch.arange(mask.shape[1]) == chosen if chosen != NOBODY else torch.ones(mask.shape[1], dtype=torch.bool)
+        row = row & ~record.veto[i]
         if bool(row.any()):
             assert torch.equal(mask[i], row)
     assert torch.equal(free.observe(record).features, observer.observe(record).features)
@@ -92,9 +92,7 @@ def test_unguarded_keeps_what_people_said(
 
 @settings(max_examples=40)
 @given(data=st.data(), seed=SEEDS)
-def test_each_learner_is_observed_alone(
-    data: st.DataObject, catalogs: st.SearchStrategy[Catalog], known: Known, seed: int
-) -> None:
+def test_each_learner_is_observed_alone(data: st.DataObject, catalogs: Catalogs, known: Known, seed: int) -> None:
     observer = observer_of(data.draw(catalogs))
     record = known(observer, 8, seed)
     for index in (torch.tensor([2]), torch.tensor([7, 1, 4])):

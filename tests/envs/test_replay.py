@@ -97,7 +97,8 @@ def test_learners_far_apart_in_time_share_no_clock(log: Log, programme: Catalog)
     few = log.subset(log.learners[:5])
     frame = few.frame.copy()
     frame.loc[frame["learner"] == few.learners[2], "timestamp"] += 3000 * DAY
-    assert np.allclose(predictions(tracer, few, programme), predictions(tracer, Log(frame, "moved"), programme), atol=1e-6)
+    here, there = (predictions(tracer, each, programme) for each in (few, Log(frame, "moved")))
+    assert np.allclose(here, there, atol=1e-6)
 
 
 def test_what_a_classroom_did_replays_to_the_same_beliefs(tracer: Tracer, log: Log, programme: Catalog) -> None:

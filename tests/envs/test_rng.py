@@ -90,7 +90,8 @@ def test_more_draws_begin_with_the_fewer() -> None:
 def test_seeds_purposes_blocks_episodes_and_steps_share_no_draw() -> None:
     learner = torch.arange(50)
     zero = torch.zeros_like(learner)
-    streams = [Rng(0, learner, zero, zero).uniform(p, 8, block) for p in Purpose for block in (0, 1)]
+    purposes = Purpose.__members__.values()  # two names of one number included
+    streams = [Rng(0, learner, zero, zero).uniform(p, 8, block) for p in purposes for block in (0, 1)]
     streams += [Rng(1, learner, zero, zero).uniform(Purpose.ACT, 8)]
     streams += [Rng(0, learner, zero + 1, zero).uniform(Purpose.ACT, 8)]
     streams += [Rng(0, learner, zero, zero).at(1).uniform(Purpose.ACT, 8)]

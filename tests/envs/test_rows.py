@@ -61,7 +61,8 @@ def test_take_takes_the_same_rows_of_every_tensor(index: Tensor | slice) -> None
 
 def test_map_tensors_keeps_types_and_meets_every_tensor_once() -> None:
     met = []
-    out = map_tensors(lambda t: (met.append(t), t + 1)[1], record(0.0)._replace(parts=(torch.ones(3), torch.ones(3, 3))))
+    whole = record(0.0)._replace(parts=(torch.ones(3), torch.ones(3, 3)))
+    out = map_tensors(lambda t: (met.append(t), t + 1)[1], whole)
     assert isinstance(out, Outer)
     assert isinstance(out.settings, Settings)
     assert isinstance(out.parts, tuple)

@@ -190,6 +190,14 @@ def test_time_never_raises_mastery(student: Student) -> None:
 SAMPLED = [name for name, student in STUDENTS.items() if isinstance(student, SampledStudent)]
 
 
+@pytest.mark.parametrize("name", ["SampledStudent of BKT", "SampledStudent of PFA"])
+def test_learners_differ_from_the_start(name: str, fitted: dict[str, Student]) -> None:
+    """By class, or by ability: two learners of one class start alike, and everybody's traits are known to the state."""
+    mastery = fitted[name].mastery(fitted[name].enrol(Rng.enrol(0, 0, 200)))
+    kinds = len(mastery.unique(dim=0))
+    assert kinds == (3 if name.endswith("BKT") else 200)
+
+
 @pytest.mark.parametrize("name", SAMPLED)
 def test_answers_come_as_often_as_predicted(name: str, fitted: dict[str, Student]) -> None:
     """Over 4,000 learners and six steps: right answers less predicted ones, in standard errors."""

@@ -26,7 +26,7 @@ PARENT = "TRAILMARK_PARENT_RUN"
 SCRIPT = Path(sys.executable).with_name("trailmark")
 # The smallest experiment in which every step still has something to do.
 TINY = (
-    *("experiment=tiny", "training.learners=16", "training.cohorts=3", "training.evaluate_every=2"),
+    *("experiment=tiny", "horizon=12", "training.learners=16", "training.cohorts=3", "training.evaluate_every=2"),
     *("training.evaluate_learners=10", "evaluation.learners=20", "evaluation.seeds=1", "evaluation.also=null"),
 )
 
@@ -177,6 +177,7 @@ def numbers() -> Callable[[Path], dict[str, Any]]:
 
     def read(run: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((run / "evaluation.json").read_text())
-        return {key: value for key, value in found.items() if key not in ("run_id", "parent_run_id", "created", "commit")}
+        own = ("run_id", "parent_run_id", "created", "commit")
+        return {key: value for key, value in found.items() if key not in own}
 
     return read

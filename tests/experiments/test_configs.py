@@ -100,6 +100,7 @@ WRONG = {
     "agent.hidden=null agent.epochs=2.5": "agent.epochs=2.5: it takes int, not float",
     "primary=happiness": "primary=happiness: no such outcome; there are ['learning_gain', 'time_to_mastery'",
     "+reward.happiness=1": "reward.happiness: no such outcome",
+    "~minutes": "minutes",
     "name=2026": "name=2026: it takes text",
     "source=gervet": "source.path has no value yet; say source.path=...",
     "agent._target_=os.system": "'os.system' is not of trailmark; to trust it say allow=[os]",

@@ -106,8 +106,8 @@ def test_killed_run_ends_as_if_never_killed(desk, whole, numbers, moment: str) -
 
 
 def test_killed_in_mid_cohort(desk, whole, numbers) -> None:
-    """LinUCB learns after every step: 40 steps a cohort at most, so the hundredth is in the third cohort or later."""
-    done = desk.doomed(trap(linucb.LinUCB, "learn", 100), "train", *desk.tiny, *WORDS, "agent=linucb")
+    """LinUCB learns after every step, 12 in a cohort: the thirtieth time is in the third."""
+    done = desk.doomed(trap(linucb.LinUCB, "learn", 30), "train", *desk.tiny, *WORDS, "agent=linucb")
     assert done.status == -signal.SIGKILL
     history, _ = pack.read(desk.run / "checkpoint")
     assert history["cohort"] == 2
