@@ -86,6 +86,16 @@ class PolicyBundle:
             raise ValueError(f"{days:g} days went by: say 0 or more")
         return self.observer.elapse(record, torch.tensor([float(days)]))
 
+    def chosen(self, record: Record, activity: str) -> Record:
+        """Return the record after a person chose `activity` for the learner: it comes next, whatever rules say."""
+        return record._replace(override=torch.tensor([self._index(activity)]))
+
+    def forbidden(self, record: Record, activity: str, yes: bool = True) -> Record:
+        """Return the record after a person forbade `activity` (or with `yes=False` took that back); a veto beats all."""
+        veto = record.veto.clone()
+        veto[:, self._index(activity)] = yes
+        return record._replace(veto=veto)
+
     def _index(self, activity: str) -> int:
         index = self.observer.catalog.activity_index.get(activity)
         if index is None:

@@ -18,7 +18,7 @@ from .returns import generalised_advantages
 class PPO(Agent):
     """Clipped PPO with generalised advantages (Schulman et al. 2017, equations 7-12), on whole sessions by default.
 
-    Actor and critic are separate tanh networks. Rewards are divided by a running standard deviation of returns, so
+    Actor and critic are separate tanh networks. Rewards are divided by a running root mean square of returns, so
     one learning rate serves rewards of any size. Masked activities have probability 0 in acting and in learning.
     `anneal` learning calls bring the learning rate down to a tenth; 0 keeps it.
     """
@@ -91,7 +91,7 @@ class PPO(Agent):
         return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy, "clipped": clipped}
 
     def _scale(self, steps: Steps) -> float:
-        """Return the running root mean square of session returns, brought up to date with `steps`."""
+        """Return the running root mean square of returns over `chunk` steps, brought up to date with `steps`."""
         now = float(steps.reward.sum(1).square().mean())
         self._spread = now if self._updates == 0 else 0.9 * self._spread + 0.1 * now
         return float(max(self._spread, 1e-12) ** 0.5)

@@ -61,6 +61,19 @@ def forbidden(record: Any, *activities: int) -> Any:
     return record._replace(veto=veto)
 
 
+def test_people_choose_and_forbid(bundle: PolicyBundle) -> None:
+    record = bundle.chosen(bundle.enrol("lead"), "a4")
+    (only,) = bundle.recommend(record, 5)
+    assert (only.activity, only.probability, only.reasons[0]) == ("a4", 1.0, "A person chose it.")
+    assert "a4" not in ids(bundle, bundle.answered(record, "a4", 1.0))  # used up: the policy decides again
+    first = ids(bundle, bundle.enrol("lead"))[0]
+    record = bundle.forbidden(bundle.enrol("lead"), first)
+    assert first not in ids(bundle, record, 5)
+    assert ids(bundle, bundle.forbidden(record, first, yes=False))[0] == first
+    with pytest.raises(ValueError, match="no activity 'a9'"):
+        bundle.chosen(record, "a9")
+
+
 def test_the_best_comes_first_and_only_what_is_allowed(bundle: PolicyBundle) -> None:
     record = bundle.answered(bundle.enrol("lead"), "a0", 1.0)
     assert bundle.recommend(record)[0].activity == "a1"
