@@ -91,7 +91,7 @@ class PolicyBundle:
         return record._replace(override=torch.tensor([self._index(activity)]))
 
     def forbidden(self, record: Record, activity: str, yes: bool = True) -> Record:
-        """Return the record after a person forbade `activity` (or with `yes=False` took that back); a veto beats all."""
+        """Return the record after a person forbade `activity`, or with `yes=False` took that back; this beats all."""
         veto = record.veto.clone()
         veto[:, self._index(activity)] = yes
         return record._replace(veto=veto)

@@ -27,7 +27,8 @@ def main(words: list[str]) -> None:
 
     torch.set_num_threads(1)
     out = Console(highlight=False, soft_wrap=True)
-    out.print(f"{platform.machine()}, torch {torch.__version__}, one thread; figures per CPU second of this process", markup=False)
+    where = f"{platform.machine()}, torch {torch.__version__}, one thread"
+    out.print(f"{where}; figures per CPU second of this process", markup=False)
     grid = Table(title="Environment steps per second: random legal agent, full loop, enrolment included")
     for column in ("learners", "activities", "session", *(f"B = {n:,}" for n in args.sizes)):
         grid.add_column(column, justify="left" if column == "learners" else "right")
@@ -37,9 +38,10 @@ def main(words: list[str]) -> None:
         grid.add_row(name, str(world.observer.space.n_activities), str(world.observer.horizon), *rates)
     out.print(grid)
     world = worlds()["BKT, 50 skills"]()
-    out.print("PPO samples per second, gathering and learning, 4 epochs, actor and critic 2 x 64 each, BKT with 50 skills:")
+    out.print("PPO samples per second, BKT with 50 skills, 4 epochs, actor and critic 2 x 64 each, gathering included:")
     for learners in (64, 512):
-        out.print(f"  {learners} learners x {world.observer.horizon} steps: {samples_per_second(world, learners, args.seconds):,.0f}")
+        rate = samples_per_second(world, learners, args.seconds)
+        out.print(f"  {learners} learners x {world.observer.horizon} steps: {rate:,.0f}")
 
 
 def worlds() -> dict[str, Callable[[], World]]:
@@ -63,7 +65,7 @@ def bkt_world() -> World:
     k = 50
     names = [f"skill-{i}" for i in range(k)]
     skills = tuple(Skill(name, name, (names[i // 2],) if i > 1 else (), ()) for i, name in enumerate(names))
-    activities = tuple(Activity(name, name, "practice", (name,), 1.0, (), (), i == 0, False) for i, name in enumerate(names))
+    activities = tuple(Activity(name, name, "practice", (name,), 1.0, fallback=i == 0) for i, name in enumerate(names))
     catalog = Catalog(skills, activities)
 
     def full(value: float) -> torch.Tensor:

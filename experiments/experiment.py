@@ -52,8 +52,7 @@ class Experiment:
             known = facts(cfg)  # before there is a run, so that a faulty log leaves none behind
         data = known.summary["digest"] or known.name
         tags = {"commit": commit(), "data": data, "seed": str(cfg.seed), "trailmark.attempt": uuid.uuid4().hex[:8]}
-        agent = str(cfg.agent._target_).rsplit(".", 1)[-1]
-        track = Track.start(cfg.name, f"{agent} seed {cfg.seed}", _flatten(plain), tags, parent)
+        track = Track.start(cfg.name, f"{cfg.agent_name} seed {cfg.seed}", _flatten(plain), tags, parent)
         return Experiment(cfg, Run(Path(cfg.output) / track.run_id), track, console, known, parent, command)
 
     @staticmethod
@@ -157,8 +156,7 @@ class Experiment:
     ) -> dict[str, Any]:
         """Play the trained policy and everything it must beat on fresh learners, and say what was found."""
         cfg, e = self.cfg, self.cfg.evaluation
-        name = next((key for key, node in cfg.baselines.items() if node.policy == cfg.agent), None)
-        name = str(name or str(cfg.agent._target_).rsplit(".", 1)[-1].lower())
+        name = str(cfg.agent_name)
         contestants: ev.Contestants = {name: ("trained" if agent.state() else "baseline", agent.decide())}
         contestants |= {key: value for key, value in make_baselines(cfg, world.observer.space).items() if key != name}
         seeds = ev.populations(cfg.seed, e.seeds)

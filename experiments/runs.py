@@ -78,13 +78,13 @@ def find(output: str | Path, name: str) -> Run:
     if name == "latest":
         finished = [p for p in folders if Run(p).finished]
         if finished:
-            return Run(max(finished, key=lambda p: Run(p).report.stat().st_mtime))
+            return Run(max(finished, key=lambda p: Run(p).evaluation.stat().st_mtime))
         raise RunError(f"no finished run in {output}: start one with `trailmark train`")
     matches = [p for p in folders if p.name.startswith(name)] if name else []
     if len(matches) == 1:
         return Run(matches[0])
     if name and (Path(output) / name / "comparison.json").exists():
-        raise RunError(f"{name} is the parent of a multirun; name one of its runs, or `trailmark compare {name}`")
+        raise RunError(f"{name} is the parent of a multirun; name one of its runs (compare and report take the parent)")
     if name and (Path(output) / name).is_dir():
         raise RunError(f"run {name} in {output} was stopped before its config was written; start it anew")
     known = ", ".join(sorted(p.name[:12] for p in folders)[:8]) or "none"

@@ -75,7 +75,7 @@ def _same(asked: DictConfig, words: list[str]) -> None:
     for key in dict.fromkeys([*flat(theirs), *flat(asked)]):
         wanted, own = _value(asked, key), _value(theirs, key)
         nested = isinstance(wanted, dict) and isinstance(own, dict)  # their keys come by themselves
-        if key not in ("resume", "output", "allow") and not nested and wanted != own:
+        if key not in ("resume", "output", "allow", "agent_name") and not nested and wanted != own:
             raise ConfigError(
                 f"a run goes on under its own config, in which {key} is {own}, not {wanted}; "
                 "say `trailmark train resume=RUN_ID` and nothing else, or start a new run"
@@ -105,6 +105,7 @@ def _job(cfg: DictConfig) -> None:
     parent, job = os.environ.get(PARENT) or None, HydraConfig.get()
     words = list(job.overrides.task)
     signal.signal(signal.SIGTERM, _interrupt)
+    cfg.agent_name = cfg.agent_name or job.runtime.choices["agent"]
     try:
         Experiment.of(cfg, parent, shlex.join(["trailmark", "train", *words])).run()
     except (ConfigError, RunError, DataError, PackError) as error:
