@@ -25,6 +25,10 @@ class Console:
         """Print a line."""
         self._out.print(text, markup=False)
 
+    def show(self, grid: rich.table.Table) -> None:
+        """Print a table."""
+        self._out.print(grid)
+
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
         """Print the name of a step and how long it took."""
@@ -85,7 +89,7 @@ class Console:
                 f"{row['legal_rate']:.0%}",
                 style="bold" if row["kind"] == "trained" else "",
             )
-        self._out.print(grid)
+        self.show(grid)
         for row in found["policies"]:
             d = row["difference"]
             if d:

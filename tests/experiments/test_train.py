@@ -11,7 +11,11 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from trailmark.agents import loop
 from trailmark.agents.bundle import PolicyBundle
+from trailmark.envs.classroom import Classroom
+from trailmark.envs.rng import derive
+from trailmark.experiments.evaluation import populations
 
 STEPS = (
     "load catalogue and log",
@@ -87,6 +91,27 @@ def test_same_seed_gives_the_same_numbers_and_another_does_not(desk, numbers) ->
     other = numbers(desk.train("seed=1"))
     assert other["policies"] != numbers(first)["policies"]
     assert other["learning_curve"]["return"][0] != numbers(first)["learning_curve"]["return"][0]
+
+
+def test_every_population_is_another_one() -> None:
+    """Training, held-out and evaluation learners of one seed never meet, nor do those of two seeds."""
+    seeds = [seed for i in range(3) for seed in (*populations(i, 5), derive(i, "train"), derive(i, "heldout"))]
+    assert len(set(seeds)) == 3 * 7
+    assert populations(1, 5)[:2] == populations(1, 2)
+
+
+def test_every_cohort_is_of_fresh_learners(desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    enrolled = []
+
+    def room(world, seed, first, n, **fields):
+        enrolled.append((seed, first, n))
+        return Classroom(world, seed, first, n, **fields)
+
+    monkeypatch.setattr(loop, "Classroom", room)
+    desk.train("agent=linucb")
+    assert [cohort for cohort in enrolled if cohort[0] == derive(0, "train")] == [
+        (derive(0, "train"), first, 16) for first in (0, 16, 32)
+    ]
 
 
 def test_a_heuristic_as_agent_is_only_evaluated(desk, numbers) -> None:
