@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..envs.observer import Observation, Observer, Record
+from ..envs.observer import NOBODY, Observation, Observer, Record
 from ..envs.pack import PackError, pack, read, unpack, write
 from ..envs.student import Context
 from .agent import Policy
@@ -43,9 +43,12 @@ class PolicyBundle:
         write(Path(folder), tree, arrays, {"card.json": card})
 
     @staticmethod
-    def load(folder: Path) -> PolicyBundle:
-        """Return the bundle; PackError when a file is missing, changed, foreign or of a newer schema."""
-        parts, card = unpack(*read(folder)), Path(folder) / "card.json"
+    def load(folder: Path, allow: Sequence[str] = ()) -> PolicyBundle:
+        """Return the bundle; PackError when a file is missing, changed, foreign or of a newer schema.
+
+        `allow` names packages besides trailmark whose classes may be built.
+        """
+        parts, card = unpack(*read(folder), allow), Path(folder) / "card.json"
         if not isinstance(parts, dict) or not {"observer", "policy"} <= set(parts) or not card.exists():
             raise PackError(f"{folder}: holds no policy bundle; give the folder `bundle` of a run, or export one")
         return PolicyBundle(parts["observer"], parts["policy"], json.loads(card.read_text()))
@@ -86,15 +89,19 @@ class PolicyBundle:
             raise ValueError(f"{days:g} days went by: say 0 or more")
         return self.observer.elapse(record, torch.tensor([float(days)]))
 
-    def chosen(self, record: Record, activity: str) -> Record:
-        """Return the record after a person chose `activity` for the learner: it comes next, whatever rules say."""
-        return record._replace(override=torch.tensor([self._index(activity)]))
+    def chosen(self, record: Record, activity: str | None) -> Record:
+        """Return the record after a person chose `activity` for the learner: it comes next, whatever rules say.
+
+        None takes a choice back.
+        """
+        return record._replace(override=torch.tensor([NOBODY if activity is None else self._index(activity)]))
 
     def forbidden(self, record: Record, activity: str, yes: bool = True) -> Record:
         """Return the record after a person forbade `activity`, or with `yes=False` took that back; this beats all."""
-        veto = record.veto.clone()
-        veto[:, self._index(activity)] = yes
-        return record._replace(veto=veto)
+        veto, index = record.veto.clone(), self._index(activity)
+        veto[:, index] = yes
+        clash = yes & (record.override == index)  # an older choice of the same activity is taken back
+        return record._replace(veto=veto, override=torch.where(clash, NOBODY, record.override))
 
     def _index(self, activity: str) -> int:
         index = self.observer.catalog.activity_index.get(activity)
@@ -105,11 +112,14 @@ class PolicyBundle:
     def recommend(self, record: Record, k: int = 1) -> list[Suggestion]:
         """Return the `k` most probable allowed activities for one learner, best first, with reasons.
 
-        Fewer where fewer are allowed; the first of the catalogue among equals. ValueError when `k` is below 1.
+        Fewer where fewer are allowed, and none where a person forbade even the fallback: a person must take over. The
+        first of the catalogue comes first among equals. ValueError when `k` is below 1.
         """
         if k < 1:
             raise ValueError(f"{k} suggestions were asked for: say 1 or more")
         observation = self.observer.observe(record)
+        if bool(observation.handover[0]) and bool(record.veto[0, self.observer.catalog.fallback]):
+            return []
         probabilities, mask = self.policy(observation)[0], observation.mask[0]
         order = torch.argsort(probabilities.masked_fill(~mask, -1.0), descending=True, stable=True)
         return [

@@ -53,6 +53,9 @@ class World:
         unknown = sorted(set(self.reward) - set(self.outcomes))
         if unknown:
             raise ValueError(f"reward weighs {unknown}, which are not among the outcomes {sorted(self.outcomes)}")
+        empty = sorted(name for name, weight in self.reward.items() if weight and not self.outcomes[name].is_outcome)
+        if empty:
+            raise ValueError(f"reward weighs {empty}: mere activity is no outcome; it is measured only to say why not")
 
 
 class Classroom:
@@ -100,8 +103,9 @@ class Classroom:
         record = world.observer.update(self.record, activity, response.correct, response.minutes, response.accepted)
         if world.pace.gap_days > 0:
             days = ((record.step % world.pace.sitting) == 0) * world.pace.gap_days
-            state = world.student.elapse(state, days, rng)
-            record = world.observer.elapse(record, days)
+            if bool((days > 0).any()):
+                state = world.student.elapse(state, days, rng)
+                record = world.observer.elapse(record, days)
         values = {
             name: world.outcomes[name](world.student, self.start, self.state, response, state) * alive
             for name in self._names

@@ -113,7 +113,7 @@ class Observer:
     def space(self) -> Space:
         k, a = len(self.catalog.skill_ids), len(self.catalog.activity_ids)
         extra = self.tracer.features(self.tracer.start(1)).shape[1]
-        groups = (("mastery", k), ("goal", k), ("belief", extra), ("progress", 3))
+        groups = (("mastery", k), ("goal", k), ("belief", extra), ("progress", 4))
         return Space(groups, a, self.skills, self.minutes, self.horizon)
 
     def unguarded(self) -> Observer:
@@ -175,7 +175,8 @@ class Observer:
         limited = torch.isfinite(record.minutes_budget)
         left = (record.minutes_budget - record.minutes_used) / record.minutes_budget.clamp_min(1e-6)
         left = torch.where(limited, left, torch.ones_like(left))
-        progress = torch.stack([record.last_correct, record.step / self.horizon, left], 1)
+        last = (record.last + 1) / record.attempts.shape[1]  # 0 = none yet
+        progress = torch.stack([record.last_correct, record.step / self.horizon, left, last], 1)
         belief = self.tracer.features(record.belief)
         return torch.cat([self.tracer.mastery(record.belief), record.goal, belief, progress], 1)
 

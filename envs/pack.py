@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,13 @@ def _escape(key: str) -> str:
     return key.replace("~", "~0").replace(".", "~1")
 
 
-def unpack(tree: Any, arrays: dict[str, Tensor]) -> Any:
-    """Return the thing again; PackError refuses every class outside `trailmark`, and lists come back as tuples."""
+def unpack(tree: Any, arrays: dict[str, Tensor], allow: Sequence[str] = ()) -> Any:
+    """Return the thing again; lists come back as tuples.
+
+    PackError refuses every class outside `trailmark` and the packages that `allow` names.
+    """
     if isinstance(tree, list):
-        return tuple(unpack(value, arrays) for value in tree)
+        return tuple(unpack(value, arrays, allow) for value in tree)
     if not isinstance(tree, dict):
         return tree
     if "_float_" in tree:
@@ -71,19 +75,19 @@ def unpack(tree: Any, arrays: dict[str, Tensor]) -> Any:
         if tree["_array_"] not in arrays:
             raise PackError(f"the array {tree['_array_']!r} is missing")
         return arrays[tree["_array_"]]
-    values = {key: unpack(value, arrays) for key, value in tree.items() if key != "_target_"}
+    values = {key: unpack(value, arrays, allow) for key, value in tree.items() if key != "_target_"}
     if "_target_" not in tree:
         return values
-    found = _class(str(tree["_target_"]))
+    found = _class(str(tree["_target_"]), ("trailmark", *allow))
     try:
         return found(**values)
     except (TypeError, ValueError) as error:
         raise PackError(f"this version's {tree['_target_']} cannot be built from the file ({error})") from error
 
 
-def _class(target: str) -> type:
+def _class(target: str, trusted: Sequence[str]) -> type:
     module, _, name = target.rpartition(".")
-    if not module.startswith("trailmark.") or not name.isidentifier():
+    if module.partition(".")[0] not in trusted or not name.isidentifier():
         raise PackError(f"refused to build {target!r}: only classes of trailmark are loaded from files")
     try:
         found = getattr(importlib.import_module(module), name)
@@ -91,7 +95,7 @@ def _class(target: str) -> type:
         raise PackError(f"this version of trailmark has no {target!r}") from error
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         raise PackError(f"refused to build {target!r}: it is no dataclass")
-    if not found.__module__.startswith("trailmark."):
+    if found.__module__.partition(".")[0] not in trusted:
         raise PackError(f"refused to build {target!r}: it is not of trailmark but of {found.__module__}")
     return found
 
@@ -103,6 +107,8 @@ def write(folder: Path, tree: Any, arrays: dict[str, Tensor], extra: dict[str, s
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for litter in folder.parent.glob(f".{folder.name}.????????"):  # of writes that were killed
+        shutil.rmtree(litter, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         save_file(arrays, fresh / "arrays.safetensors")
@@ -164,6 +170,6 @@ def save(thing: Any, folder: Path) -> None:
     write(folder, *pack(thing))
 
 
-def load(folder: Path) -> Any:
-    """Load what `save` wrote."""
-    return unpack(*read(folder))
+def load(folder: Path, allow: Sequence[str] = ()) -> Any:
+    """Load what `save` wrote; classes of trailmark and of the packages in `allow`."""
+    return unpack(*read(folder), allow)

@@ -48,7 +48,7 @@ class PathwayEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012
 
-    def __init__(self, world: World, num_envs: int = 1, seed: int = 0, guarded: bool = True) -> None:
+    def __init__(self, world: World, num_envs: int = 1, seed: int | None = None, guarded: bool = True) -> None:
         """Prepare `num_envs` learners; call `reset` to enrol them."""
         self.world, self.num_envs, self._seed, self._guarded = world, num_envs, seed, guarded
         self._first = 0
@@ -63,6 +63,8 @@ class PathwayEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
         if seed is not None:
             self._seed, self._first = seed, 0
             self._np_random, self._np_random_seed = gymnasium.utils.seeding.np_random(seed)
+        if self._seed is None:  # unseeded copies must not live one life
+            self._seed = int(self.np_random.integers(2**32))
         self._room = Classroom(self.world, self._seed, self._first, self.num_envs, guarded=self._guarded)
         self._first += self.num_envs
         return self._room.observation.features.numpy(), _info(self._room, None)
@@ -104,7 +106,8 @@ class LearnerEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     def __init__(self, world: World, guarded: bool = True) -> None:
         """Prepare the learner; call `reset` to enrol one."""
         self.world, self._guarded = world, guarded
-        self._population, self._first = 0, 0
+        self._population: int | None = None
+        self._first = 0
         self._room: Classroom | None = None
         self.observation_space = _box(world)
         self.action_space = spaces.Discrete(world.observer.space.n_activities)
@@ -114,6 +117,8 @@ class LearnerEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         super().reset(seed=seed)
         if seed is not None:
             self._population, self._first = seed, 0
+        if self._population is None:  # unseeded copies must not live one life
+            self._population = int(self.np_random.integers(2**32))
         self._room = Classroom(self.world, self._population, self._first, 1, guarded=self._guarded)
         self._first += 1
         return self._room.observation.features[0].numpy(), {"action_mask": self.action_masks().astype(np.int8)}

@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     LEARN = 5
     MINUTES = 6
     TRAITS = 7
+    KNOWN = 8
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: int, k1: int) -> tuple[Any, Any, Any, Any]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..data.catalog import Catalog
 from ..data.log import Log
-from .rng import Rng
+from .rng import Purpose, Rng
 
 Belief = Any  # a NamedTuple of tensors with the learner axis first; each tracer has its own
 
@@ -39,6 +39,14 @@ class Tracer(ABC):
     @abstractmethod
     def draw(self, rng: Rng) -> Belief:
         """Return beliefs whose hidden traits are drawn from the population: the start of simulated learners."""
+
+    def settle(self, belief: Belief, rng: Rng, purpose: Purpose, activity: Tensor | None = None) -> Belief:
+        """Return `belief` with the hidden truth drawn where it is open: how simulated learners differ from beliefs.
+
+        `activity` (B,) says that only its skills can be open, None that all can. Here nothing is: a tracer whose
+        belief is a probability of a hidden state says otherwise.
+        """
+        return belief
 
     @abstractmethod
     def predict(self, belief: Belief) -> Tensor:

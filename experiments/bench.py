@@ -46,6 +46,8 @@ def main(words: list[str]) -> None:
 
 def worlds() -> dict[str, Callable[[], World]]:
     """Return the benchmark worlds by name."""
+    from ..envs.worlds import kss_world
+
     return {"BKT, 50 skills": bkt_world, "KSS (v1)": kss_world}
 
 
@@ -86,20 +88,6 @@ def bkt_world() -> World:
     tracer = BKT(classes=1, parameters=p)
     observer = Observer(tracer, catalog, {"prerequisites": Prerequisites(0.6)}, 100)
     return World(SampledStudent(tracer, catalog), observer, {"learning_gain": LearningGain()}, {"learning_gain": 1.0})
-
-
-def kss_world() -> World:
-    """Return the KSS learners with a tally of their answers, paths of 20."""
-    from ..envs.classroom import World
-    from ..envs.guards import KSSWalk
-    from ..envs.observer import Observer
-    from ..envs.outcomes import NormalisedGain
-    from ..envs.students.kss import KSS
-    from ..envs.tracers.tally import Tally
-
-    student = KSS()
-    observer = Observer(Tally().of(student.catalog), student.catalog, {"walk": KSSWalk()}, 20)
-    return World(student, observer, {"promotion": NormalisedGain()}, {"promotion": 1.0})
 
 
 def steps_per_second(world: World, n: int, seconds: float) -> float:

@@ -74,6 +74,8 @@ def resolve(target: str, path: str, allow: Sequence[str]) -> Callable[..., Any]:
         found: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"{path}._target_: there is no {target!r} ({error})") from error
+    if not isinstance(found, type) or found.__module__.partition(".")[0] not in ("trailmark", *allow):
+        raise ConfigError(f"{path}._target_: {target!r} is no class of trailmark")
     return found
 
 
@@ -176,15 +178,26 @@ class Facts:
 
 
 def facts(cfg: DictConfig) -> Facts:
-    """Load the source of `cfg` and split its learners."""
+    """Load the source of `cfg` and split its learners; DataError when a file is faulty or too small."""
+    from ..data.errors import DataError
+
     if not cfg.source:
         return Facts(
             "none", None, None, {"name": "none (learners made by hand)", "digest": "", "learners": 0, "rows": 0}
         )
     log, catalog = make(cfg.source, cfg.allow).load()
     split = log.split(cfg.seed, valid=cfg.split.valid, test=cfg.split.test)
+    if not len(split.train):
+        raise DataError(
+            f"none of its {len(log.learners)} learners falls to training",
+            log.name,
+            fix="Bring more, or lower split.test.",
+        )
+    notes = list(log.notes)
+    if all(activity.minutes == 1.0 for activity in catalog.activities):
+        notes.append("no minutes are known: every activity counts as one, so minutes here are steps")
     summary = {"name": log.name, "digest": log.digest(), "learners": len(log.learners), "rows": len(log)}
-    return Facts(log.name, catalog, split, summary | {"catalog_digest": catalog.digest(), "notes": list(log.notes)})
+    return Facts(log.name, catalog, split, summary | {"catalog_digest": catalog.digest(), "notes": notes})
 
 
 def fit_student(node: DictConfig, known: Facts, allow: Sequence[str] = ()) -> Student:
@@ -217,7 +230,10 @@ def fit_world(cfg: DictConfig, known: Facts) -> World:
     guards = {name: make(node, cfg.allow) for name, node in cfg.guards.items()}
     outcomes = {name: make(node, cfg.allow) for name, node in cfg.outcomes.items()}
     observer = Observer(tracer, catalog, guards, cfg.horizon)
-    return World(student, observer, outcomes, dict(cfg.reward), Pace(cfg.pace.sitting, cfg.pace.gap_days))
+    try:
+        return World(student, observer, outcomes, dict(cfg.reward), Pace(cfg.pace.sitting, cfg.pace.gap_days))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def make_agent(cfg: DictConfig, space: Space) -> Agent:

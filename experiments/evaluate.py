@@ -16,6 +16,7 @@ def main(words: list[str]) -> None:
     parser.add_argument(
         "--student", help="train's student config for learners of another kind, such as `kss` or a yaml file"
     )
+    parser.add_argument("--allow", nargs="*", default=[], help="packages outside trailmark whose classes may be built")
     parser.add_argument("--output", default="runs", help="folder of local runs")
     args = parser.parse_args(words)
     if min(args.learners, args.seeds) < 1 or args.seed < 0:
@@ -27,6 +28,7 @@ def main(words: list[str]) -> None:
     from ..agents.bundle import PolicyBundle
     from ..data.errors import DataError
     from ..envs import pack
+    from ..envs.rng import derive
     from . import evaluation as ev
     from .build import ConfigError, check, facts, fit_student, make_baselines
     from .compose import complain
@@ -39,12 +41,14 @@ def main(words: list[str]) -> None:
         run = find(args.output, args.run)
         found = run.read_evaluation()
         cfg = read_config(run)
-        world, bundle = pack.load(run.world), PolicyBundle.load(run.bundle)
+        cfg.allow = args.allow  # trust is said anew, never read from a file
+        check(OmegaConf.to_container(cfg, resolve=True), cfg.allow)
+        world, bundle = pack.load(run.world, cfg.allow), PolicyBundle.load(run.bundle, cfg.allow)
         if args.student:
             node = OmegaConf.load(_student(args.student))
             merged = OmegaConf.create({**cfg, "student": node})
-            check(OmegaConf.to_container(merged.student, resolve=True))
-            student = fit_student(merged.student, facts(cfg))
+            check(OmegaConf.to_container(merged.student, resolve=True), cfg.allow)
+            student = fit_student(merged.student, facts(cfg), cfg.allow)
             if student.catalog != world.observer.catalog:
                 raise ConfigError("these learners have another catalogue than the run's policy")
             world = ev.elsewhere(world, student)
@@ -54,8 +58,9 @@ def main(words: list[str]) -> None:
     contestants: ev.Contestants = {name: (found["policies"][0]["kind"], bundle.policy)}
     contestants |= make_baselines(cfg, world.observer.space)
     plays = {}
+    seeds = ev.populations(derive(args.seed, "again"), args.seeds)  # none that the run itself has met
     with console.progress("evaluate", len(contestants)) as advance:
-        for contestant, played in ev.contest(world, contestants, ev.populations(args.seed, args.seeds), args.learners):
+        for contestant, played in ev.contest(world, contestants, seeds, args.learners):
             plays[contestant] = played
             advance(contestant)
     rows = ev.table(world, contestants, plays, found["primary"])

@@ -17,7 +17,6 @@ from ..data.log import Log
 from ..envs.classroom import Classroom, World
 from ..envs.replay import predictions
 from ..envs.rng import derive
-from ..envs.rows import take
 from ..envs.student import Student
 from . import prediction_metrics as pm
 from . import statistics as st
@@ -120,7 +119,7 @@ def pathway(world: World, name: str, policy: Policy, seed: int) -> dict[str, Any
                 "handover": bool(moment.handover[0]),
             }
         )
-        record, before = take(room.record, slice(None)), after
+        record, before = room.record, after
     return {
         "policy": name,
         "learner": 0,
@@ -136,6 +135,8 @@ def tracing(tracer: Tracer, train: Log, test: Log, catalog: Catalog) -> dict[str
     correct = answers.correct.astype(np.float64)
     right = (correct >= 0.5).astype(np.float64)
     learner = np.repeat(np.arange(len(answers.learners)), np.diff(answers.start))
+    if len(set(right.tolist())) < 2:
+        return {}  # all answers alike: nothing can be told apart
     p = predictions(tracer, test, catalog).astype(np.float64)
     area = pm.auc_interval(right, p, learner, seed=0)
     seen = train.sequences(catalog)

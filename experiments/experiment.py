@@ -14,10 +14,11 @@ from ..agents.bundle import PolicyBundle
 from ..agents.loop import train
 from ..envs import pack
 from ..envs.rng import derive
+from ..envs.students.sampled import SampledStudent
 from . import evaluation as ev
 from .build import check, facts, fit_student, fit_world, make_agent, make_baselines, sound
 from .console import Console
-from .runs import Run, commit, find, now, read_config, write_json, write_text
+from .runs import Run, RunError, commit, find, now, read_config, write_json, write_text
 from .track import Track, store
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Experiment:
             write_text(self.run_.config, f"# {self.command}\n{OmegaConf.to_yaml(self.cfg, resolve=True)}")
         self.track.artifact(self.run_.config)
         known = self.known or facts(self.cfg)
+        if self.known is None and self.track.tags.get("data") != (known.summary["digest"] or known.name):
+            raise RunError(f"the data of run {self.run_.id} changed since it was started; start it anew")
         for note in known.summary.get("notes", []):
             say(f"  note: {note}")
         world = self._world(known)
@@ -112,12 +115,12 @@ class Experiment:
 
     def _world(self, known: Facts) -> World:
         if self.run_.world.exists():
-            world: World = pack.load(self.run_.world)
+            world: World = pack.load(self.run_.world, self.cfg.allow)
             return world
         with self.console.step("fit the learners' model to the log's training learners"):
             world = fit_world(self.cfg, known)
             pack.save(world, self.run_.world)
-        return pack.load(self.run_.world)  # what a resumed run would have
+        return pack.load(self.run_.world, self.cfg.allow)  # what a resumed run would have
 
     def _tracing(self, world: World, known: Facts) -> dict[str, Any]:
         if known.split is None or known.catalog is None or not len(known.split.test):
@@ -157,7 +160,8 @@ class Experiment:
         """Play the trained policy and everything it must beat on fresh learners, and say what was found."""
         cfg, e = self.cfg, self.cfg.evaluation
         name = str(cfg.agent_name)
-        contestants: ev.Contestants = {name: ("trained" if agent.state() else "baseline", agent.decide())}
+        kind = "trained" if agent.state() else str(cfg.baselines.get(name, {}).get("kind", "baseline"))
+        contestants: ev.Contestants = {name: (kind, agent.decide())}
         contestants |= {key: value for key, value in make_baselines(cfg, world.observer.space).items() if key != name}
         seeds = ev.populations(cfg.seed, e.seeds)
         plays = {}
@@ -211,7 +215,7 @@ class Experiment:
             "pathway": ev.pathway(world, name, contestants[name][1], derive(cfg.seed, "pathway")),
             "other_students": others,
             "config": OmegaConf.to_yaml(cfg, resolve=True),
-            "warnings": _doubts(world, known, rows, others),
+            "warnings": _doubts(world, cfg.primary, rows, others),
         }
 
     def _save(self, world: World, agent: Agent, found: dict[str, Any]) -> None:
@@ -236,7 +240,7 @@ def _who(world: World) -> str:
     return f"{name}({type(tracer).__name__})" if tracer is not None else name
 
 
-def _doubts(world: World, known: Facts, rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[str]:
+def _doubts(world: World, primary: str, rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[str]:
     """Return what a reader should doubt about these results."""
     said = ["Everything here happened to simulated learners. Pilot with a few real ones before you scale."]
     tracer = getattr(world.student, "tracer", None)
@@ -247,14 +251,19 @@ def _doubts(world: World, known: Facts, rows: list[dict[str, Any]], others: list
         )
     if not others:
         said.append("No learners of another kind were tried.")
-    if known.name.startswith(("sample", "synthetic")):
-        said.append("The log itself was generated; its learners are nobody.")
-    if tracer is not None and "time_budget" in world.observer.guards:
+    minutes = world.observer.minutes
+    if (
+        isinstance(world.student, SampledStudent)
+        and world.student.minutes < float("inf")
+        and minutes.max() > minutes.min()
+    ):
         said.append(
             "These learners gain as much from a short activity as from a long one on the same skill; a policy that "
             "prefers short ones may have learnt just that."
         )
-    unproven = [row["name"] for row in rows if row["difference"] and row["difference"]["low"] <= 0]
+    better = "low" if world.outcomes[primary].higher_is_better else "high"
+    sign = 1.0 if better == "low" else -1.0
+    unproven = [row["title"] for row in rows if row["difference"] and sign * row["difference"][better] <= 0]
     if unproven:
         said.append(f"{', '.join(unproven)} is not shown to beat the best heuristic.")
     return said

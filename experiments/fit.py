@@ -47,7 +47,9 @@ def main(words: list[str]) -> None:
     tracer = make(cfg.tracer, cfg.allow).fit(train, known.catalog)
     spent = time.process_time() - started
     found = ev.tracing(tracer, train, test, known.catalog)
-    grid = Table(title=f"{known.name}: {found['rows']:,} answers of {found['learners']:,} learners never seen in fitting")
+    grid = Table(
+        title=f"{known.name}: {found['rows']:,} answers of {found['learners']:,} learners never seen in fitting"
+    )
     for column in ("model", "AUC [95%]", "log loss", "accuracy", "ECE"):
         grid.add_column(column, justify="left" if column == "model" else "right")
     area = found["auc"]

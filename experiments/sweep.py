@@ -17,7 +17,7 @@ from .runs import commit, now, write_json
 from .track import Track
 
 _AGENTS = ("trained",)
-_APART = ("seed", "agent.seed", "resume", "output", "allow")  # keys that do not make another agent
+_APART = ("seed", "agent.seed", "resume", "output", "allow", "agent_name")  # keys that do not make another agent
 _FAILED = "trailmark.failed."
 
 

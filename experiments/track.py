@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import warnings
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _EVERY = 200  # metrics kept back before a batch is written
+_UNFIT = re.compile(r"[^\w\-. /:]")  # what MLflow refuses in the name of a metric
 _LONGEST = 6000  # characters MLflow accepts in a parameter
 
 
@@ -131,7 +133,8 @@ class Track:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        fresh = {key: float(value) for key, value in metrics.items() if (key, step, float(value)) not in self._written}
+        named = {_UNFIT.sub("_", key): float(value) for key, value in metrics.items()}
+        fresh = {key: value for key, value in named.items() if (key, step, value) not in self._written}
         self._pending += [Metric(key, value, now, step) for key, value in fresh.items()]
         if len(self._pending) >= _EVERY:
             self.flush()
@@ -155,5 +158,7 @@ class Track:
 
     def finish(self, status: str) -> None:
         """Close the run as FINISHED, FAILED or KILLED."""
-        self.flush()
-        self._client.set_terminated(self.run_id, status)
+        try:
+            self.flush()
+        finally:
+            self._client.set_terminated(self.run_id, status)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..catalog import Catalog
 from ..log import Log
 from .source import Source
-from .synthetic import SAMPLE_FOLDER
+from .synthetic import NOBODY, SAMPLE_FOLDER
 
 
 @dataclass(frozen=True)
@@ -17,4 +17,5 @@ class Sample(Source):
     def load(self) -> tuple[Log, Catalog]:
         """The log with its catalogue, read from the files beside the code."""
         catalog = Catalog.load(SAMPLE_FOLDER / "catalog.json")
-        return Log.load(SAMPLE_FOLDER / "log.parquet", catalog), catalog
+        log = Log.load(SAMPLE_FOLDER / "log.parquet", catalog)
+        return replace(log, name="sample", notes=(*log.notes, NOBODY)), catalog

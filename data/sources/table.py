@@ -148,7 +148,12 @@ class Table(Source):
             coarse = {activity: JOIN.join(natural(skills)) for activity, skills in skills_of.items()}
             frame = frame.assign(activity=frame["activity"].map(coarse).fillna(""))
             skills_of = {coarse[activity]: skills for activity, skills in skills_of.items()}
-        return frame, minimal_catalog({name: natural(skills_of[name]) for name in natural(skills_of)})
+        spent: dict[str, float] = {}
+        if "minutes" in frame:
+            numbers = pd.to_numeric(frame["minutes"], errors="coerce")
+            median = numbers[numbers > 0].groupby(frame["activity"]).median()
+            spent = {str(name): float(value) for name, value in median.items()}
+        return frame, minimal_catalog({name: natural(skills_of[name]) for name in natural(skills_of)}, minutes=spent)
 
 
 def _complete(frame: pd.DataFrame, needed: list[str]) -> tuple[pd.DataFrame, int]:

@@ -27,8 +27,8 @@ class SampledState(NamedTuple):
 class SampledStudent(Student):
     """A learner who answers as a fitted tracer predicts.
 
-    Each answer is a Bernoulli draw from the tracer's probability and is fed back to it, so for BKT the answers have
-    exactly the law of a latent two-state learner (chain rule), and `mastery` is P(known | the answers so far).
+    Each answer is a Bernoulli draw from the tracer's probability and is fed back to it; what the tracer only believes
+    is drawn at once (`Tracer.settle`). So a BKT learner knows each skill or does not, and `mastery` is that truth.
     Traits (learner class, ability) are drawn at enrolment and never shown. Roles are drawn evenly; a learner's goals
     are the skills the role needs. `minutes` is the time each learner has (inf = no limit), `tempo` the sd of the
     log of the time an activity takes.
@@ -61,7 +61,7 @@ class SampledStudent(Student):
     def enrol(self, rng: Rng) -> SampledState:
         n_roles = self._goals.shape[0]
         role = (rng.uniform(Purpose.ENROL)[:, 0] * n_roles).long().clamp_max(n_roles - 1)
-        return SampledState(self.tracer.draw(rng), role)
+        return SampledState(self.tracer.settle(self.tracer.draw(rng), rng, Purpose.KNOWN), role)
 
     def context(self, state: SampledState) -> Context:
         n = state.role.shape[0]
@@ -75,11 +75,13 @@ class SampledStudent(Student):
         pace = torch.sqrt(-2.0 * torch.log1p(-u[:, 1])) * torch.cos(2.0 * torch.pi * u[:, 2])
         minutes = self._typical.to(activity.device)[activity] * torch.exp(self.tempo * pace - 0.5 * self.tempo**2)
         belief = self.tracer.update(state.belief, Evidence(activity, correct))
+        belief = self.tracer.settle(belief, rng, Purpose.LEARN, activity)
         yes = torch.ones_like(activity, dtype=torch.bool)
         return state._replace(belief=belief), Response(correct, minutes, yes, ~yes)
 
     def elapse(self, state: SampledState, days: Tensor, rng: Rng) -> SampledState:
-        return state._replace(belief=self.tracer.elapse(state.belief, days))
+        belief = self.tracer.elapse(state.belief, days)
+        return state._replace(belief=self.tracer.settle(belief, rng, Purpose.ELAPSE))
 
     def mastery(self, state: SampledState) -> Tensor:
         return self.tracer.mastery(state.belief)

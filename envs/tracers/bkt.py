@@ -89,6 +89,21 @@ class BKT(Tracer):
         weight = torch.nn.functional.one_hot(which, p.weight.shape[0]).to(p.weight.dtype)
         return BKTBelief(p.priors()[which][:, None], torch.ones_like(weight[:, :1]))
 
+    def settle(self, belief: BKTBelief, rng: Rng, purpose: Purpose, activity: Tensor | None = None) -> BKTBelief:
+        """Return the belief of one who knows whether each skill is known: `known` is drawn as 0 or 1."""
+        if activity is None:
+            u = rng.uniform(purpose, belief.known.shape[2])
+            return belief._replace(known=(u[:, None] < belief.known).to(belief.known.dtype))
+        index = self.fitted().skills.index[activity]
+        u = rng.uniform(purpose, index.shape[1])
+        drawn = (u[:, None] < _at(belief.known, index)).to(belief.known.dtype)
+        place = index[:, None].expand(-1, belief.known.shape[1], -1)
+        if index.shape[1] == 1:
+            return belief._replace(known=belief.known.scatter(2, place, drawn))
+        real = self.fitted().skills.real[activity][:, None]
+        change = (drawn - _at(belief.known, index)) * real
+        return belief._replace(known=(belief.known.scatter_add(2, place, change) > 0.5).to(belief.known.dtype))
+
     def predict(self, belief: BKTBelief) -> Tensor:
         p = self.fitted()
         return mean_over_skills(p.guess + self.mastery(belief) * (1.0 - p.slip - p.guess), p.skills)
