@@ -249,6 +249,10 @@ def _doubts(world: World, primary: str, rows: list[dict[str, Any]], others: list
             "The policy's belief comes from the same fitted model that makes the learners: the easiest case there is. "
             "Look at the other simulators before you trust an advantage."
         )
+    for key, weight in world.reward.items():
+        if weight and not world.outcomes[key].is_outcome:
+            title = world.outcomes[key].title.lower()
+            said.append(f"The reward weighs {title}: mere activity, no outcome. Use this only to show what goes wrong.")
     if not others:
         said.append("No learners of another kind were tried.")
     minutes = world.observer.minutes

@@ -47,6 +47,8 @@ def main(words: list[str]) -> None:
     tracer = make(cfg.tracer, cfg.allow).fit(train, known.catalog)
     spent = time.process_time() - started
     found = ev.tracing(tracer, train, test, known.catalog)
+    if not found:
+        complain(ConfigError("the learners kept for judging answered all alike; change split.test or seed"))
     grid = Table(
         title=f"{known.name}: {found['rows']:,} answers of {found['learners']:,} learners never seen in fitting"
     )

@@ -151,14 +151,15 @@ def space(catalog: Catalog) -> Space:
 
 @pytest.fixture(scope="session")
 def see() -> Callable[..., Observation]:
-    """Return a maker of observations: (B, K) mastery and goals, (B, A) mask, the step."""
+    """Return a maker of observations: (B, K) mastery and goals, (B, A) mask, the step, the last activity."""
 
-    def make(space: Space, mastery: Any, goal: Any, mask: Any, step: Any = 0) -> Observation:
+    def make(space: Space, mastery: Any, goal: Any, mask: Any, step: Any = 0, last: Any = -1) -> Observation:
         mastery, goal = torch.tensor(mastery, dtype=torch.float32), torch.tensor(goal, dtype=torch.float32)
         n = len(mastery)
         belief = torch.zeros(n, dict(space.groups)["belief"])
         steps = torch.as_tensor(step).expand(n) / space.horizon
-        progress = torch.stack([torch.full((n,), 0.5), steps, torch.ones(n)], 1)
+        latest = (torch.as_tensor(last).expand(n) + 1) / space.n_activities
+        progress = torch.stack([torch.full((n,), 0.5), steps, torch.ones(n), latest], 1)
         rows = torch.tensor(mask, dtype=torch.bool)
         return Observation(torch.cat([mastery, goal, belief, progress], 1), rows, torch.zeros(n, dtype=torch.bool))
 

@@ -77,7 +77,7 @@ def test_the_better_of_two_is_found(probe: Probe, make: Callable[[Space], Agent]
 def test_the_better_one_depends_on_what_is_seen(probe: Probe, make: Callable[[Space], Agent]) -> None:
     """Each kind of learner has another goal skill, which PPO sees as features and LinUCB in its contexts."""
     world = probe([[1.0, 0.0], [0.0, 1.0]])
-    agent = taught(world, make)
+    agent = taught(world, make, cohorts=60)
     kind, p = first_choices(world, agent)
     assert set(kind.tolist()) == {0, 1}
     assert float(p.gather(1, kind[:, None]).min()) > 0.9

@@ -36,7 +36,8 @@ def test_sample_is_a_believable_programme() -> None:
     log, catalog = Sample().load()
     assert len(log) == 16_000
     assert len(log.learners) == 400
-    assert log.notes == ()
+    assert (log.name, len(log.notes)) == ("sample", 1)
+    assert "nobody" in log.notes[0]
     assert catalog.roles == ("engineer", "sales", "support")
     assert len(catalog.skills) == 15
     assert {activity.kind for activity in catalog.activities} == {

@@ -208,7 +208,7 @@ def test_features_tile_their_space(model: Tracer, log: Log, programme: Catalog, 
 
 
 def test_progress_features(programme: Catalog) -> None:
-    """The last answer, the share of the session, the share of the time left (1 where there is no limit)."""
+    """The last answer, the shares of session and time left (1 where there is no limit), the last activity."""
     observer = observer_of(programme, horizon=20)
     record = fresh(observer, 4)._replace(
         last_correct=torch.tensor([1.0, 0.0, 0.5, 0.5]),
@@ -216,8 +216,10 @@ def test_progress_features(programme: Catalog) -> None:
         minutes_used=torch.tensor([10.0, 10.0, 0.0, 0.0]),
         minutes_budget=torch.tensor([40.0, float("inf"), 30.0, 0.0]),
     )
+    record = record._replace(last=torch.tensor([-1, 0, 6, 2]))
     progress = observer.space.of(observer.observe(record), "progress")
-    assert progress.tolist() == [[1.0, 0.25, 0.75], [0.0, 0.5, 1.0], [0.5, 1.0, 1.0], [0.5, 0.0, 0.0]]
+    assert progress[:, :3].tolist() == [[1.0, 0.25, 0.75], [0.0, 0.5, 1.0], [0.5, 1.0, 1.0], [0.5, 0.0, 0.0]]
+    torch.testing.assert_close(progress[:, 3], torch.tensor([0.0, 1 / 7, 1.0, 3 / 7]))  # the latest of 7, 0 = none
 
 
 def test_over_at_the_horizon_or_when_time_is_up(programme: Catalog) -> None:

@@ -75,7 +75,7 @@ def test_ids_are_registered_by_an_import_in_the_id() -> None:
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["(53,)", "2"]
+    assert done.stdout.split() == ["(54,)", "2"]
 
 
 def test_worlds_are_made_once_and_as_configured() -> None:

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import product
 from typing import Any
 
@@ -192,10 +192,27 @@ SAMPLED = [name for name, student in STUDENTS.items() if isinstance(student, Sam
 
 @pytest.mark.parametrize("name", ["SampledStudent of BKT", "SampledStudent of PFA"])
 def test_learners_differ_from_the_start(name: str, fitted: dict[str, Student]) -> None:
-    """By class, or by ability: two learners of one class start alike, and everybody's traits are known to the state."""
+    """A BKT learner knows each skill or does not; PFA learners differ by ability."""
     mastery = fitted[name].mastery(fitted[name].enrol(Rng.enrol(0, 0, 200)))
-    kinds = len(mastery.unique(dim=0))
-    assert kinds == (3 if name.endswith("BKT") else 200)
+    if name.endswith("BKT"):
+        assert set(mastery.unique().tolist()) == {0.0, 1.0}
+    assert len(mastery.unique(dim=0)) > 10
+
+
+def test_asking_without_teaching_masters_nothing(fitted: dict[str, Student]) -> None:
+    """Where nothing can be learnt or forgotten, the truth stays what it was, however many answers are seen."""
+    student = fitted["SampledStudent of BKT"]
+    assert isinstance(student, SampledStudent)
+    assert isinstance(student.tracer, BKT)
+    p = student.tracer.fitted()
+    inert = replace(p, learn=p.learn * 0, forget=p.forget * 0, decay=p.decay * 0)
+    still = replace(student, tracer=replace(student.tracer, parameters=inert))
+    rng = Rng.enrol(0, 0, 100)
+    state = still.enrol(rng)
+    before = still.mastery(state)
+    for step in range(20):
+        state, _ = still.answer(state, torch.full((100,), step % 5), rng.at(step))
+    assert torch.equal(still.mastery(state), before)
 
 
 @pytest.mark.parametrize("name", SAMPLED)
