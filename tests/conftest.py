@@ -1,6 +1,7 @@
 """What every test shares: one thread, derandomised properties, real data where there is some."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,4 +45,8 @@ def rliable_library():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pandas.util._decorators, "deprecate_kwarg", lambda *_args, **_kwargs: lambda function: function)
         import rliable.library
+    # absl, which rliable imports, takes pytest's captured standard error for its own and would close it one day.
+    import absl.logging
+
+    absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
     return rliable.library

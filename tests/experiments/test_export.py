@@ -12,6 +12,7 @@ import torch
 
 from trailmark.agents.bundle import PolicyBundle
 from trailmark.envs import pack
+from trailmark.experiments import evaluation
 
 FEW = ("--learners", "20", "--seeds", "1")
 
@@ -140,8 +141,17 @@ def test_evaluate_repeats_itself_on_fresh_learners(finished) -> None:
     assert rows(finished.call("evaluate", "latest", *FEW, "--seed", "2").out) != rows(first.out)
 
 
-def test_evaluate_with_the_runs_seed_gives_the_runs_numbers(finished) -> None:
+def test_evaluate_measures_as_the_run_did_on_learners_it_never_met(finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = evaluation.populations, []
+
+    def those_of_the_run(seed: int, n: int) -> list[int]:
+        asked.extend(real(seed, n))
+        return real(0, n)
+
+    monkeypatch.setattr(evaluation, "populations", those_of_the_run)
     done = finished.call("evaluate", "latest", *FEW, "--seed", "0")
+    assert asked
+    assert set(asked).isdisjoint(real(0, 100)), "the run itself had seed 0"
     found = json.loads((finished.run / "evaluation.json").read_text())
     for policy in found["policies"]:
         v = policy["values"]["learning_gain"]
