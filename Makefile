@@ -28,7 +28,7 @@ demo: install
 	@echo 'Look at runs/*/report.html and runs/*/comparison.html, or at all of it: $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db'
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 lint: style types layers
 
