@@ -98,11 +98,13 @@ class Classroom:
         handover = self.observation.handover
         state, response = world.student.answer(self.state, activity, rng)
         record = world.observer.update(self.record, activity, response.correct, response.minutes, response.accepted)
-        if world.pace.gap_days > 0:
-            days = ((record.step % world.pace.sitting) == 0) * world.pace.gap_days
-            if bool((days > 0).any()):
-                state = world.student.elapse(state, days, rng)
-                record = world.observer.elapse(record, days)
+        days = ((record.step % world.pace.sitting) == 0) * world.pace.gap_days
+        if response.days is not None:  # learners who come back when they do
+            days = days + response.days
+        response = response._replace(days=days)
+        if bool((days > 0).any()):
+            state = world.student.elapse(state, days, rng)
+            record = world.observer.elapse(record, days)
         values = {
             name: world.outcomes[name](world.student, self.start, self.state, response, state) * alive
             for name in self._names

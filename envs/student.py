@@ -32,6 +32,9 @@ class Response(NamedTuple):
     minutes: Tensor  # (B,) float32, the time it took
     accepted: Tensor  # (B,) bool, False where the learner could not take the activity up and learnt nothing
     finished: Tensor  # (B,) bool, True where the learner has nothing left to reach or has left
+    days: Tensor | None = None  # (B,) float32, days until the learner is back; None = they come when told to
+    left: Tensor | None = None  # (B,) bool, True where the learner has given the programme up; None = nobody does
+    coach: Tensor | None = None  # (B,) float32, minutes of a coach's time that it took; None = none
 
 
 class Student(ABC):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cache
 from typing import NamedTuple, Self
 
 import torch
@@ -15,49 +14,11 @@ from ...data.log import Log
 from ..rng import Purpose, Rng
 from ..rows import take
 from ..student import Context, Response, Student
+from .kss_graph import BEFORE, CONCEPTS, EDGES, NEIGHBOURS, ability_at, legal, p_correct, practise, tables
 
-CONCEPTS = 10
-CAP = 5.0  # the highest ability
-GUESS, SLOPE = 0.25, 8.5  # of the answer model; the slope is 1.7 times a discrimination of 5
-EDGES = (
-    (0, 1),
-    (0, 2),
-    (1, 3),
-    (2, 4),
-    (2, 8),
-    (3, 4),
-    (4, 8),
-    (5, 4),
-    (5, 9),
-    (6, 7),
-    (7, 8),
-    (8, 9),
-)  # (before, after)
-TOPOLOGICAL = (0, 5, 6, 1, 2, 7, 3, 4, 8, 9)  # the order in which a warming-up learner looks for something to practise
+__all__ = ["EDGES", "KSS", "NEIGHBOURS", "KSSState", "legal", "p_correct"]
 
-_BEFORE = tuple(tuple(p for p, s in EDGES if s == k) for k in range(CONCEPTS))
-_AFTER = tuple(tuple(s for p, s in EDGES if p == k) for k in range(CONCEPTS))
-_MOST_BEFORE = max(map(len, _BEFORE))
 _ATTEMPTS = 64  # with the published difficulties 1 learner in about 100,000 needs a second one
-
-
-def _near(last: int) -> set[int]:
-    """Return the concepts that may follow `last`: itself, what builds on it, and what lies around its prerequisites."""
-    around = (concept for p in _BEFORE[last] for concept in (p, *_BEFORE[p], *_AFTER[p]))
-    return {last, *_AFTER[last], *around}
-
-
-NEIGHBOURS = torch.tensor([[k in _near(last) for k in range(CONCEPTS)] for last in range(CONCEPTS)])  # (10, 10) bool
-
-
-def legal(last: Tensor) -> Tensor:
-    """Return (B, 10) bool, the concepts a learner takes up after concept `last` (B,) int64; every one after -1."""
-    return _tables(last.device).legal[last]
-
-
-def p_correct(ability: Tensor, difficulty: Tensor) -> Tensor:
-    """Return the item response probability of abilities (B, 10) at difficulties (10,), both on the scale up to 5."""
-    return GUESS + (1.0 - GUESS) * torch.sigmoid(SLOPE * (ability - difficulty))
 
 
 class KSSState(NamedTuple):
@@ -66,66 +27,15 @@ class KSSState(NamedTuple):
     ability: Tensor  # (B, 10) float64, at most 5
     last: Tensor  # (B,) int64, the concept last taken up; -1 = none yet
     goal: Tensor  # (B, 10) float32, 1 where the concept is a target
-    past_activity: Tensor  # (B, warm_up) int64
+    past_activity: Tensor  # (B, warm_up) int64, the latest of the warm-up
     past_correct: Tensor  # (B, warm_up) float32
-
-
-class _Tables(NamedTuple):
-    """The graph as tensors, one row per practised concept."""
-
-    legal: Tensor  # (11, 10) bool; the last row, found by -1, is for a learner without a last concept
-    before: Tensor  # (10, 3) int64, the prerequisites, padded
-    counts: Tensor  # (10, 3) float64, 0 where padded
-    gain: Tensor  # (10, 10) float64, how much of an increment reaches each concept
-    rank: Tensor  # (10,) float32, the earlier in topological order the higher
-
-
-@cache
-def _tables(device: torch.device) -> _Tables:
-    before = [[*p, *[0] * (_MOST_BEFORE - len(p))] for p in _BEFORE]
-    counts = [[1.0] * len(p) + [0.0] * (_MOST_BEFORE - len(p)) for p in _BEFORE]
-    # Half of every increment goes on to each successor, once per path. The original cuts at 5 after every visit;
-    # increments are never negative, so one cut after their sum gives the same, and the visits add up to this table.
-    gain = [[float(j == k) for j in range(CONCEPTS)] for k in range(CONCEPTS)]
-    for row in gain:
-        for k in TOPOLOGICAL:
-            for s in _AFTER[k]:
-                row[s] += 0.5 * row[k]
-    return _Tables(
-        torch.cat([NEIGHBOURS, torch.ones(1, CONCEPTS, dtype=torch.bool)]).to(device),
-        torch.tensor(before, device=device),
-        torch.tensor(counts, dtype=torch.float64, device=device),
-        torch.tensor(gain, dtype=torch.float64, device=device),
-        torch.tensor([float(CONCEPTS - TOPOLOGICAL.index(k)) for k in range(CONCEPTS)], device=device),
-    )
-
-
-@cache
-def _ability_at(p: float, difficulty: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return (10,) float64, the abilities at which `p_correct` is p."""
-    odds = (p - GUESS) / (1.0 - p)
-    return torch.tensor(difficulty, dtype=torch.float64, device=device) + math.log(odds) / SLOPE
-
-
-def _practise(ability: Tensor, last: Tensor, concept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return abilities, last concepts and legality (B,) bool after each learner practised `concept` (B,) int64."""
-    tables = _tables(ability.device)
-    accepted = tables.legal[last, concept]
-    before = ability.gather(1, tables.before.index_select(0, concept))
-    gap = (CAP - before) * tables.counts.index_select(0, concept)
-    ready = torch.exp(-(gap[:, 0] + gap[:, 1] + gap[:, 2]))  # one order of adding, whatever the batch size
-    room = CAP - ability.gather(1, concept.unsqueeze(1)).squeeze(1)
-    step = 0.5 * room * ready * accepted
-    # In place on fresh memory: several times faster for large batches than one new tensor per operation.
-    after = tables.gain.index_select(0, concept).mul_(step.unsqueeze(1)).add_(ability).clamp_max_(CAP)
-    return after, torch.where(accepted, concept, last), accepted
 
 
 def _catalog() -> Catalog:
     def named(k: int) -> str:
         return f"concept {k}"
 
-    skills = tuple(Skill(named(k), f"Concept {k}", tuple(map(named, _BEFORE[k])), ()) for k in range(CONCEPTS))
+    skills = tuple(Skill(named(k), f"Concept {k}", tuple(map(named, BEFORE[k])), ()) for k in range(CONCEPTS))
     activities = tuple(
         Activity(f"practise {k}", f"Practise concept {k}", "practice", (named(k),), 1.0, (), (), k == 0, False)
         for k in range(CONCEPTS)
@@ -135,7 +45,7 @@ def _catalog() -> Catalog:
 
 @dataclass(frozen=True, eq=False)
 class KSS(Student):
-    """The Knowledge Structure based Simulator, in the form known as "v1" (the EduSim package of 2019-2020).
+    """The Knowledge Structure based Simulator; as it stands, the form known as "v1" (the EduSim package of 2019-2020).
 
     Description
         A made-up learner of ten concepts that stand in a graph of prerequisites. No forgetting, no chance in the
@@ -167,6 +77,9 @@ class KSS(Student):
         Quote the share of accepted activities with every result.
         The same rule traps the warm-up: two learners in three still stand at concept 0 after it, and end it by asking
         in vain for concept 5.
+    Variants
+        What is called KSS differs from paper to paper. The settings below are those differences, one by one;
+        configs/student/kss_2018.yaml and kss_2021.yaml hold the two other forms that published figures stand on.
     Source
         Liu, Tong, Liu, Zhao, Chen, Ma and Wang (2019), "Exploiting cognitive structure for adaptive learning", KDD
         (CSEAL). The default difficulties are that code's draw with seed 10: ten whole numbers from 0..5, sorted, given
@@ -177,10 +90,23 @@ class KSS(Student):
 
     difficulty: tuple[int, ...] = (0, 1, 2, 3, 3, 0, 3, 3, 4, 4)
     warm_up: int = 20
+    lowest: int = -3  # starting abilities are whole numbers from here
+    highest: int = 0  # to here, less 0.1 i
+    targets: tuple[int, int] = (3, 10)  # the fewest and the most targets drawn
+    repeats: bool = False  # targets are drawn with replacement, so that some coincide
+    warm_up_walk: bool = True  # the warm-up obeys the rule of legality
+    warm_up_pairs: bool = False  # the two practices after a right answer count as one activity of the warm-up
+    warm_up_kept: bool = True  # what the warm-up taught stays; else only its log and its last concept do
+    habit_ability: float | None = None  # practise the first concept below this ability; None: below a p_correct of .6
+    chance: bool = False  # answers are drawn with p_correct, before learning
+    towards: bool = False  # a legal concept must lead to a target, where one does
+    redraw: bool = True  # who has every target at the start is drawn anew
+    ends: bool = True  # the session ends with the last target
     catalog: Catalog = field(init=False, repr=False, default_factory=_catalog)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "difficulty", tuple(self.difficulty))
+        object.__setattr__(self, "targets", tuple(self.targets))
         if len(self.difficulty) != CONCEPTS:
             raise ValueError(
                 f"KSS: difficulty has {len(self.difficulty)} values; give one for each of {CONCEPTS} concepts"
@@ -191,14 +117,20 @@ class KSS(Student):
             )
         if self.warm_up < 0:
             raise ValueError(f"KSS: warm_up is {self.warm_up}; give 0 or more activities")
+        if self.lowest > self.highest:
+            raise ValueError(f"KSS: abilities from {self.lowest} to {self.highest}; give the lower one first")
+        if not (len(self.targets) == 2 and 1 <= self.targets[0] <= self.targets[1] <= CONCEPTS):
+            raise ValueError(f"KSS: targets is {self.targets}; give the fewest and the most, from 1 to {CONCEPTS}")
 
     def fit(self, log: Log | None, catalog: Catalog | None) -> Self:
         """Return these learners themselves: they are made by hand and bring their own catalogue."""
         return self
 
     def enrol(self, rng: Rng) -> KSSState:
-        """Return B learners after their warm-up, none of whom has passed every target."""
+        """Return B learners after their warm-up; with `redraw`, none of whom has passed every target."""
         state = self._newcomers(rng, 0)
+        if not self.redraw:
+            return state
         for attempt in range(1, _ATTEMPTS + 1):
             again = self._finished(state).nonzero().squeeze(1)
             if not len(again):
@@ -217,12 +149,16 @@ class KSS(Student):
         return Context(role, state.goal, minutes, state.past_activity, state.past_correct, state.last)
 
     def answer(self, state: KSSState, activity: Tensor, rng: Rng) -> tuple[KSSState, Response]:
-        """Return the state after practising `activity` (B,) int64, with pass (1) or fail (0), never by chance."""
-        ability, last, accepted = _practise(state.ability, state.last, activity)
-        state = state._replace(ability=ability, last=last)
+        """Return the state after practising `activity` (B,) int64, with pass (1) or fail (0)."""
+        accepted = self._accepts(state.last, state.goal, activity)
+        ability = practise(state.ability, activity, accepted)
         passed = self._passed(ability)
-        correct = passed.gather(1, activity.unsqueeze(1)).squeeze(1).to(torch.float32)
-        finished = (passed | (state.goal == 0)).all(1)
+        if self.chance:
+            correct = self._drawn(state.ability, activity, rng.uniform(Purpose.ANSWER)[:, 0]).to(torch.float32)
+        else:
+            correct = passed.gather(1, activity.unsqueeze(1)).squeeze(1).to(torch.float32)
+        finished = (passed | (state.goal == 0)).all(1) & self.ends
+        state = state._replace(ability=ability, last=torch.where(accepted, activity, state.last))
         return state, Response(correct, torch.ones_like(correct), accepted, finished)
 
     def elapse(self, state: KSSState, days: Tensor, rng: Rng) -> KSSState:
@@ -234,30 +170,62 @@ class KSS(Student):
         return self._passed(state.ability).to(torch.float32)
 
     def _passed(self, ability: Tensor) -> Tensor:
-        return ability >= _ability_at(0.5, self.difficulty, ability.device)
+        return ability >= ability_at(0.5, self.difficulty, ability.device)
 
     def _finished(self, state: KSSState) -> Tensor:
         return (self._passed(state.ability) | (state.goal == 0)).all(1)
 
+    def _accepts(self, last: Tensor, goal: Tensor, concept: Tensor) -> Tensor:
+        """Return (B,) bool, whether each learner takes `concept` (B,) up."""
+        if self.towards:
+            return legal(last, goal).gather(1, concept.unsqueeze(1)).squeeze(1)
+        return tables(last.device).legal[last, concept]
+
+    def _drawn(self, ability: Tensor, concept: Tensor, coin: Tensor) -> Tensor:
+        """Return (B,) bool, answers at `concept` (B,) drawn with `coin` (B,) uniforms."""
+        difficulty = torch.tensor(self.difficulty, dtype=torch.float64, device=ability.device)
+        return coin <= p_correct(ability.gather(1, concept.unsqueeze(1)).squeeze(1), difficulty[concept])
+
     def _newcomers(self, rng: Rng, attempt: int) -> KSSState:
         """Return B learners after their warm-up, whatever they have passed."""
-        u = rng.uniform(Purpose.ENROL, 2 * CONCEPTS + 1 + 3 * self.warm_up, block=attempt)
+        lives = self.warm_up * (1 + self.warm_up_pairs)  # practices there may be
+        u = rng.uniform(Purpose.ENROL, 2 * CONCEPTS + 1 + 3 * lives, block=attempt)
+        coins = rng.uniform(Purpose.TRAITS, lives, block=attempt) if self.chance else u
         handicap = 0.1 * torch.arange(CONCEPTS, dtype=torch.float64, device=u.device)
-        ability = torch.floor(4 * u[:, :CONCEPTS]) - 3 - handicap
-        # A random order of the concepts, of which the first 3..10 are the targets.
-        place = u[:, CONCEPTS : 2 * CONCEPTS].argsort(stable=True, dim=1).argsort(dim=1)
-        goal = (place < 3 + torch.floor(8 * u[:, 2 * CONCEPTS : 2 * CONCEPTS + 1])).to(torch.float32)
+        start = torch.floor((self.highest - self.lowest + 1) * u[:, :CONCEPTS]) + self.lowest - handicap
+        goal = self._targets(u[:, CONCEPTS : 2 * CONCEPTS], u[:, 2 * CONCEPTS : 2 * CONCEPTS + 1])
+        ability = start
         last = torch.full_like(rng.learner, -1)
-        past = torch.zeros(len(rng), self.warm_up, dtype=torch.int64, device=u.device)
-        right = torch.zeros(len(rng), self.warm_up, dtype=torch.bool, device=u.device)
+        past = torch.zeros(len(rng), lives, dtype=torch.int64, device=u.device)
+        right = torch.zeros(len(rng), lives, dtype=torch.bool, device=u.device)
         twice = torch.zeros_like(last, dtype=torch.bool)
-        for t in range(self.warm_up):
-            coins = u[:, 2 * CONCEPTS + 1 + 3 * t :][:, :3]
-            concept, twice = self._habit(ability, past[:, :t], right[:, :t], twice, coins)
-            ability, last, _ = _practise(ability, last, concept)
+        done, length = torch.zeros_like(last), torch.zeros_like(last)
+        for t in range(lives):
+            going = done < self.warm_up
+            concept, twice = self._habit(ability, past[:, :t], right[:, :t], twice, u[:, 2 * CONCEPTS + 1 + 3 * t :])
+            accepted = going & self._accepts(last, goal, concept) if self.warm_up_walk else going
+            before, ability = ability, practise(ability, concept, accepted)
+            last = torch.where(accepted, concept, last)
             past[:, t] = concept
-            right[:, t] = self._passed(ability).gather(1, concept.unsqueeze(1)).squeeze(1)
-        return KSSState(ability, last, goal, past, right.to(torch.float32))
+            answered = self._passed(ability).gather(1, concept.unsqueeze(1)).squeeze(1)
+            right[:, t] = self._drawn(before, concept, coins[:, t]) if self.chance else answered
+            done = done + ~(twice & self.warm_up_pairs)
+            length = length + going
+        latest = (length - self.warm_up)[:, None] + torch.arange(self.warm_up, device=u.device)
+        past, right = past.gather(1, latest), right.gather(1, latest)
+        return KSSState(ability if self.warm_up_kept else start, last, goal, past, right.to(torch.float32))
+
+    def _targets(self, u: Tensor, size: Tensor) -> Tensor:
+        """Return (B, 10) float32, 1 where a concept is a target; `u` (B, 10) and `size` (B, 1) are uniforms."""
+        fewest, most = self.targets
+        n = fewest + torch.floor((most - fewest + 1) * size)
+        if self.repeats:
+            drawn = torch.floor(CONCEPTS * u).to(torch.int64)
+            counted = (torch.arange(CONCEPTS, device=u.device) < n).to(torch.float32)
+            return torch.zeros_like(u).scatter_add_(1, drawn, counted).clamp_max_(1.0)
+        # A random order of the concepts, of which the first n are the targets.
+        place = u.argsort(stable=True, dim=1).argsort(dim=1)
+        return (place < n).to(torch.float32)
 
     def _habit(
         self, ability: Tensor, past: Tensor, right: Tensor, twice: Tensor, coins: Tensor
@@ -265,10 +233,13 @@ class KSS(Student):
         """Return the next concept of a learner left alone, and whether it is the first of a pair of practices.
 
         `past` and `right` (B, t) are the log so far, `twice` (B,) says that the last one was the first of a pair,
-        `coins` (B, 3) are uniforms.
+        `coins` (B, 3 or more) are uniforms.
         """
-        unsure = ability < _ability_at(0.6, self.difficulty, ability.device)
-        first = (unsure * _tables(ability.device).rank).max(1).indices
+        if self.habit_ability is None:
+            unsure = ability < ability_at(0.6, self.difficulty, ability.device)
+        else:
+            unsure = ability < self.habit_ability
+        first = (unsure * tables(ability.device).rank).max(1).indices
         anything = torch.floor(CONCEPTS * coins[:, 2]).to(torch.int64)
         concept = torch.where(coins[:, 1] < 0.9, first, anything)
         if not past.shape[1]:

@@ -1,0 +1,158 @@
+"""Outcomes that show later or elsewhere: what is kept and used at work, who gives up, days and coaches it takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .outcomes import Outcome
+from .rng import Rng
+from .student import Response, State, Student
+
+
+def later(student: Student, state: State, days: float) -> Tensor:
+    """Return (B, K), the true mastery after `days` without teaching; every learner spends them with the same luck."""
+    n = student.context(state).role
+    nobody = torch.zeros_like(n)
+    return student.mastery(
+        student.elapse(state, torch.full(n.shape, days, device=n.device), Rng(0, nobody, nobody, nobody))
+    )
+
+
+def _goal_mean(student: Student, state: State, value: Tensor) -> Tensor:
+    goal = student.context(state).goal
+    return (value * goal).sum(1) / goal.sum(1).clamp_min(1.0)
+
+
+@dataclass(frozen=True)
+class Retention(Outcome):
+    """What would be left of the goal skills `days` after the session, less what would be left without it.
+
+    Potential-based: the steps add up to E[kept | the end] - E[kept | the start], so an agent cannot gain by detours
+    (Ng, Harada and Russell 1999).
+    """
+
+    days: float = 30.0
+    title: ClassVar[str] = "Retention"
+    unit: ClassVar[str] = "mean mastery of goal skills some weeks later, end minus start"
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        kept = _goal_mean(student, after, later(student, after, self.days))
+        return kept - _goal_mean(student, before, later(student, before, self.days))
+
+
+@dataclass(frozen=True)
+class Shaping(Outcome):
+    """discount * potential(after) - potential(before), the potential being what would be kept after `days`.
+
+    Added to any reward it leaves the best policy what it was (Ng, Harada and Russell 1999, theorem 1); a help for
+    learning, not a result, so reports keep it apart.
+    """
+
+    days: float = 30.0
+    discount: float = 1.0
+    title: ClassVar[str] = "Shaping"
+    unit: ClassVar[str] = "discounted change of what would be kept"
+    is_outcome: ClassVar[bool] = False
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        kept = _goal_mean(student, after, later(student, after, self.days))
+        return self.discount * kept - _goal_mean(student, before, later(student, before, self.days))
+
+
+@dataclass(frozen=True)
+class JobPerformance(Outcome):
+    """Goal skills used well at work `days` after the session, end minus start.
+
+    P(done well) = guess + (1 - guess - slip) sigmoid(logit(mastery) - distance), times the share that is applied:
+    `applied` at once, half of that every `half_life` days (62, 44 and 34 % at 0, 6 and 12 months: Saks and Belcourt
+    2006).
+    """
+
+    days: float = 60.0
+    distance: float = 0.5  # logits from the course to the job; 1.0 for far transfer
+    guess: float = 0.10
+    slip: float = 0.05
+    applied: float = 0.62
+    half_life: float = 395.0
+    title: ClassVar[str] = "Job performance"
+    unit: ClassVar[str] = "share of goal tasks done well, end minus start"
+
+    def applies(self, days: float) -> float:
+        """Return the share that is applied `days` after."""
+        return self.applied * math.exp2(-days / self.half_life)
+
+    def level(self, student: Student, state: State) -> Tensor:
+        """Return (B,), the performance of learners as they are."""
+        reached = later(student, state, self.days).clamp(1e-6, 1 - 1e-6)
+        # sigmoid(logit(m) - d) without logarithms
+        near = reached / (reached + (1.0 - reached) * math.exp(self.distance))
+        done = self.guess + (1.0 - self.guess - self.slip) * near
+        return _goal_mean(student, state, done) * self.applies(self.days)
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        return self.level(student, after) - self.level(student, before)
+
+
+@dataclass(frozen=True)
+class Dropout(Outcome):
+    """Learners who gave the programme up; 0 for learners who never do."""
+
+    title: ClassVar[str] = "Dropout"
+    unit: ClassVar[str] = "share of learners"
+    higher_is_better: ClassVar[bool] = False
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        return torch.zeros_like(response.minutes) if response.left is None else response.left.to(response.minutes.dtype)
+
+
+@dataclass(frozen=True)
+class CoachHours(Outcome):
+    """Hours of a coach's time."""
+
+    title: ClassVar[str] = "Coach hours"
+    unit: ClassVar[str] = "hours per learner"
+    higher_is_better: ClassVar[bool] = False
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        return torch.zeros_like(response.minutes) if response.coach is None else response.coach / 60.0
+
+
+@dataclass(frozen=True)
+class TimeToProficiency(Outcome):
+    """Days until every goal skill is truly mastered to `threshold`; who never gets there counts all days.
+
+    Counts the days of each step in which something was still missing, so skills that are lost again count again.
+    """
+
+    threshold: float = 0.80
+    title: ClassVar[str] = "Time to proficiency"
+    unit: ClassVar[str] = "days, censored at the end of the session"
+    higher_is_better: ClassVar[bool] = False
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        goal = student.context(before).goal > 0
+        short = ((student.mastery(before) < self.threshold) & goal).any(1)
+        days = response.minutes / 1440.0 if response.days is None else response.days + response.minutes / 1440.0
+        return days * short
+
+
+def tail_mean(values: Tensor, share: float = 0.2) -> Tensor:
+    """Return the mean of the lowest `share` of `values` (B,): the conditional value at risk.
+
+    ValueError for a share outside (0, 1].
+    """
+    if not 0.0 < share <= 1.0:
+        raise ValueError(f"share is {share}; give a number above 0, at most 1")
+    return values.sort().values[: max(1, math.ceil(share * len(values)))].mean()
+
+
+def worst_group(values: Tensor, group: Tensor) -> Tensor:
+    """Return the lowest group mean of `values` (B,) over the groups `group` (B,) int64 that have members."""
+    count = torch.bincount(group)
+    total = torch.zeros(len(count), dtype=values.dtype, device=values.device).index_add_(0, group, values)
+    return (total[count > 0] / count[count > 0]).min()
