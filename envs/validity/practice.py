@@ -221,7 +221,7 @@ def v12(like: SSR, n: int = 4000, seed: int = 0) -> Effect:
     one = material(1, (("practice", 2.0),))
     flat = Material(0, 0.0, 0.0, 0.0, 0.0, 0.0)
     accuracy, gained = [], []
-    for i, start in enumerate(torch.arange(-1.0, 5.01, 0.25).tolist()):
+    for start in torch.arange(-1.0, 5.01, 0.25).tolist():
         learners = participants(one, STANDARD, like, replace(in_use(like), start=start, knowledge_sd=0.0), flat)
         visit = Visit.of(learners, n, seed)  # the same luck at each level: the curve is smooth
         before = visit.state.strength[:, 0]

@@ -71,7 +71,7 @@ def v2(like: SSR, n: int = 400, seed: int = 0) -> Effect:
 def v3(like: SSR, n: int = 200, seed: int = 0) -> Effect:
     """What may be dropped once it was recalled: study or test (Karpicke and Roediger 2008).
 
-    Word pairs are known or not (Bower 1961): the first study and each later one makes a pair known in half of the cases.
+    Word pairs are known or not (Bower 1961): the first study and each later one makes a pair known half of the time.
     """
     pairs, second = 40, 1.0 / 60.0
     catalog = material(pairs, (("study", 5 * second), ("test", 8 * second)))
