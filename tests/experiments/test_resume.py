@@ -165,7 +165,12 @@ def test_ctrl_c_in_the_real_program(desk) -> None:
     words = [*desk.tiny, "training.cohorts=100000", "training.checkpoint_every=1", "agent=linucb"]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     program = subprocess.Popen(
-        [desk.script, "train", *words], cwd=desk.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [desk.script, "train", *words],
+        cwd=desk.folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells ignore it in background jobs
     )
     assert program.stdout is not None
     while b"check the tracer" not in program.stdout.readline():
