@@ -117,7 +117,7 @@ def _detrended(x: Tensor) -> Tensor:
 
 
 def v15(like: SSR, n: int = 1000, seed: int = 0) -> Effect:
-    """Performance moves self-efficacy more than the reverse (Sitzmann and Yeo 2013): 6 blocks of 10 problems on one skill."""
+    """Performance moves self-efficacy more than the reverse (Sitzmann and Yeo 2013): 6 blocks of 10 problems."""
     blocks, size, skills = 6, 10, 1
     learners = participants(material(skills, (("practice", 2.0),)), STANDARD, like, in_use(like), Material())
     visit, scores, beliefs = Visit.of(learners, n, seed), [], []
