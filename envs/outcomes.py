@@ -62,11 +62,15 @@ class NormalisedGain(Outcome):
 
 @dataclass(frozen=True)
 class TimeToMastery(Outcome):
-    """Minutes of study until every goal skill is truly mastered; who never gets there counts all minutes spent."""
+    """Minutes of study until every goal skill is truly mastered.
+
+    Who never gets there counts the minutes spent, so a policy that wastes little time on learners who get nowhere looks
+    quick: read it beside the skills mastered, and do not reward it alone.
+    """
 
     threshold: float = 0.95
     title: ClassVar[str] = "Time to mastery"
-    unit: ClassVar[str] = "minutes, censored at the end of the session"
+    unit: ClassVar[str] = "minutes, of those who never get there only the minutes spent: read it beside skills mastered"
     higher_is_better: ClassVar[bool] = False
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:

@@ -104,6 +104,9 @@ class Experiment:
         with self.console.step("check the tracer on learners never seen"):
             tracing = self._tracing(world, known)
         if tracing:
+            area, floor = tracing["auc"], max(f["auc"] for f in tracing["floors"].values())
+            between = f"{area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}]"
+            say(f"  {tracing['name']}: AUC {between} on {tracing['rows']:,} answers; floor {floor:.3f}")
             self.track.log(0, {"tracer_auc": tracing["auc"]["value"], "tracer_log_loss": tracing["log_loss"]})
         agent = make_agent(self.cfg, world.observer.space)
         history = self._train(world, agent)

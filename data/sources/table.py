@@ -107,7 +107,7 @@ class Table(Source):
                     "missing column",
                     file,
                     key=used[ours],
-                    fix=f"{did_you_mean(used[ours], map(str, raw.columns))}{found}Say {ours}=NAME for another name.",
+                    fix=f"{did_you_mean(used[ours], map(str, raw.columns))}{found}Else say source.{ours}=NAME.",
                 ),
             )
         frame = pd.DataFrame({ours: raw[theirs] for ours, theirs in used.items() if theirs in raw})
