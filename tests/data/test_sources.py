@@ -361,7 +361,7 @@ def test_table_with_a_catalogue(tmp_path: Path) -> None:
         (
             "user,skill,correct\nu,s,1\n",
             {},
-            r"log\.csv, column 'learner': missing column\. .*Found: user, skill, correct\. Else say source\.learner=NAME",
+            r"log\.csv, column 'learner': missing column\. .*Found: user, skill, correct\. Else say source\.learner",
         ),
         ("learner,activity,correct\nu,s,1\n", {}, r"log\.csv, column 'skill': missing column"),
         ("learner,skill,correct\nu,s,1\n", {"activity": "item"}, r"log\.csv, column 'item': missing column"),
