@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from ..envs.observer import Observation
+from ..envs.observer import History, Observation
 
 State = dict[str, Tensor]  # all that an agent must remember to go on exactly
 
@@ -37,6 +37,7 @@ class Steps(NamedTuple):
     reward: Tensor  # (B, T)
     ended: Tensor  # (B, T) bool, the session ended with this step: nothing follows
     alive: Tensor  # (B, T) bool
+    history: tuple[History, ...] = ()  # T + 1 of B learners each: before every step, and after the chunk
 
 
 class Agent(ABC):

@@ -37,13 +37,14 @@ def train(world: World, agent: Agent, seed: int, learners: int, first: int, coho
 
 def gather(room: Classroom, policy: Policy, n: int) -> Steps:
     """Return up to `n` steps of every learner of `room` under `policy`; fewer when all sessions end before."""
-    features, kept = [room.observation.features], []
+    features, histories, kept = [room.observation.features], [room.record.history], []
     for seen, probabilities, action, moment in islice(live(room, policy), n):
         propensity = probabilities.gather(1, action[:, None])[:, 0]
         kept.append((seen.mask, action, propensity, moment.reward, moment.ended, moment.alive))
         features.append(moment.observation.features)
+        histories.append(room.record.history)
     mask, action, propensity, reward, ended, alive = (torch.stack(column, 1) for column in zip(*kept, strict=True))
-    return Steps(torch.stack(features, 1), mask, action, propensity, reward, ended, alive)
+    return Steps(torch.stack(features, 1), mask, action, propensity, reward, ended, alive, tuple(histories))
 
 
 @dataclass

@@ -42,7 +42,7 @@ class Prerequisites(Guard):
             allowed = unmastered.float() @ observer.closes == 0
         after = observer.after
         if not after.empty:
-            done = record.attempts > 0
+            done = record.history.attempts > 0
             allowed = allowed & (done[:, after.index] | ~after.real).all(-1)
         return allowed
 

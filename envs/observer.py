@@ -19,13 +19,24 @@ from .tracer import Evidence, Tracer
 NOBODY = -1  # the value of `override` and `last` when there is none
 
 
+class History(NamedTuple):
+    """What B learners did: counts for each activity, and the latest interactions in order."""
+
+    attempts: Tensor  # (B, A) int16, how often each activity was taken up
+    right: Tensor  # (B, A) int16, how often it was answered right (a score of at least one half)
+    streak: Tensor  # (B, A) int16, right answers in a row up to now
+    since: Tensor  # (B, A) float32, days since it was last taken up; inf = never
+    recent: Tensor  # (B, W) int32, the latest activities taken up, oldest first; -1 = none yet
+    recent_correct: Tensor  # (B, W) float32, their answers
+
+
 class Record(NamedTuple):
     """What is known of B learners; everything a recommendation depends on."""
 
     belief: Any
     role: Tensor  # (B,) int64
     goal: Tensor  # (B, K) float32
-    attempts: Tensor  # (B, A) int16, how often each activity was taken up
+    history: History
     last: Tensor  # (B,) int64, the latest activity taken up, -1 none
     last_correct: Tensor  # (B,) float32, its answer; 0.5 when there is none
     step: Tensor  # (B,) int64, activities given so far
@@ -41,6 +52,7 @@ class Observation(NamedTuple):
     features: Tensor  # (B, F) float32
     mask: Tensor  # (B, A) bool, True = may be chosen; never an empty row
     handover: Tensor  # (B,) bool, True where nothing was allowed and a person should take over
+    history: History | None = None  # for schedulers and recurrent policies; learning from steps may go without
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +91,7 @@ class Observer:
     catalog: Catalog
     guards: dict[str, Guard]
     horizon: int  # activities in a session
+    window: int = 0  # latest interactions that a record keeps in order, for recurrent policies
 
     @cached_property
     def skills(self) -> Padded:
@@ -130,7 +143,14 @@ class Observer:
             belief=self.tracer.start(n),
             role=context.role,
             goal=context.goal,
-            attempts=torch.zeros(n, a, dtype=torch.int16, device=device),
+            history=History(
+                attempts=torch.zeros(n, a, dtype=torch.int16, device=device),
+                right=torch.zeros(n, a, dtype=torch.int16, device=device),
+                streak=torch.zeros(n, a, dtype=torch.int16, device=device),
+                since=torch.full((n, a), torch.inf, device=device),
+                recent=torch.full((n, self.window), NOBODY, dtype=torch.int32, device=device),
+                recent_correct=torch.zeros(n, self.window, device=device),
+            ),
             last=none,
             last_correct=zero + 0.5,
             step=torch.zeros_like(none),
@@ -169,13 +189,13 @@ class Observer:
         mask = mask & ~record.veto
         handover = ~mask.any(1)
         mask[handover, self.catalog.fallback] = True
-        return Observation(self._features(record), mask, handover)
+        return Observation(self._features(record), mask, handover, record.history)
 
     def _features(self, record: Record) -> Tensor:
         limited = torch.isfinite(record.minutes_budget)
         left = (record.minutes_budget - record.minutes_used) / record.minutes_budget.clamp_min(1e-6)
         left = torch.where(limited, left, torch.ones_like(left))
-        last = (record.last + 1) / record.attempts.shape[1]  # 0 = none yet
+        last = (record.last + 1) / record.veto.shape[1]  # 0 = none yet
         progress = torch.stack([record.last_correct, record.step / self.horizon, left, last], 1)
         belief = self.tracer.features(record.belief)
         return torch.cat([self.tracer.mastery(record.belief), record.goal, belief, progress], 1)
@@ -186,10 +206,9 @@ class Observer:
         An override is used up by the activity it chose.
         """
         belief = self.tracer.update(record.belief, Evidence(activity, correct))
-        taken = accepted[:, None].to(torch.int16)
         return record._replace(
             belief=belief,
-            attempts=record.attempts.scatter_add(1, activity[:, None], taken),
+            history=self._lived(record.history, activity, correct, accepted),
             last=torch.where(accepted, activity, record.last),
             last_correct=correct,
             step=record.step + 1,
@@ -199,4 +218,24 @@ class Observer:
 
     def elapse(self, record: Record, days: Tensor) -> Record:
         """Return the records after `days` (B,) without an activity."""
-        return record._replace(belief=self.tracer.elapse(record.belief, days))
+        history = record.history._replace(since=record.history.since + days[:, None])
+        return record._replace(belief=self.tracer.elapse(record.belief, days), history=history)
+
+    def _lived(self, history: History, activity: Tensor, correct: Tensor, accepted: Tensor) -> History:
+        at = activity[:, None]
+        taken, right = accepted[:, None].to(torch.int16), (accepted & (correct >= 0.5))[:, None].to(torch.int16)
+        streak, since = history.streak.gather(1, at), history.since.gather(1, at)
+        recent, recent_correct = history.recent, history.recent_correct
+        if self.window:
+            shifted = torch.cat([recent[:, 1:], at.to(torch.int32)], 1)
+            answers = torch.cat([recent_correct[:, 1:], correct[:, None]], 1)
+            recent = torch.where(accepted[:, None], shifted, recent)
+            recent_correct = torch.where(accepted[:, None], answers, recent_correct)
+        return History(
+            attempts=history.attempts.scatter_add(1, at, taken),
+            right=history.right.scatter_add(1, at, right),
+            streak=history.streak.scatter(1, at, torch.where(accepted[:, None], (streak + 1) * right, streak)),
+            since=history.since.scatter(1, at, torch.where(accepted[:, None], 0.0, since)),
+            recent=recent,
+            recent_correct=recent_correct,
+        )

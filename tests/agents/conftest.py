@@ -15,7 +15,7 @@ from trailmark.data.catalog import Activity, Catalog, Skill
 from trailmark.data.log import Log
 from trailmark.envs.classroom import Pace, World
 from trailmark.envs.guards import Guard
-from trailmark.envs.observer import Observation, Observer, Record, Space
+from trailmark.envs.observer import History, Observation, Observer, Record, Space
 from trailmark.envs.outcomes import Outcome
 from trailmark.envs.rng import Purpose, Rng
 from trailmark.envs.student import Context, Response, Student
@@ -178,7 +178,14 @@ def imagine() -> Callable[..., Observation]:
             parts.append({"goal": (u < 0.5).float(), "belief": 4.0 * u - 2.0}.get(name, u))
         mask = torch.rand(n, space.n_activities, generator=chance) < density
         mask.scatter_(1, torch.randint(space.n_activities, (n, 1), generator=chance), True)
-        return Observation(torch.cat(parts, 1), mask, torch.zeros(n, dtype=torch.bool))
+        attempts = torch.randint(0, 6, (n, space.n_activities), generator=chance, dtype=torch.int16)
+        right = (attempts * torch.rand(attempts.shape, generator=chance)).round().to(torch.int16)
+        streak = torch.minimum(right, torch.randint(0, 4, attempts.shape, generator=chance, dtype=torch.int16))
+        since = torch.where(attempts > 0, 9.0 * torch.rand(attempts.shape, generator=chance), torch.inf)
+        window = torch.randint(-1, space.n_activities, (n, 6), generator=chance, dtype=torch.int32)
+        answers = (torch.rand(n, 6, generator=chance) < 0.5).float()
+        history = History(attempts, right, streak, since, window, answers)
+        return Observation(torch.cat(parts, 1), mask, torch.zeros(n, dtype=torch.bool), history)
 
     return make
 

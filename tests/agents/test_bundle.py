@@ -186,14 +186,14 @@ def test_what_was_done_before_counts_as_belief_but_not_as_a_step(bundle: PolicyB
     step_by_step = bundle.answered(bundle.answered(bundle.enrol("lead", 60.0), "a0", 1.0), "a1", 0.0)
     assert int(record.step) == 0
     assert int(step_by_step.step) == 2
-    assert record.attempts.tolist() == step_by_step.attempts.tolist() == [[1, 1, 0, 0, 0]]
+    assert record.history.attempts.tolist() == step_by_step.history.attempts.tolist() == [[1, 1, 0, 0, 0]]
     assert all(torch.equal(a, b) for a, b in zip(record.belief, step_by_step.belief, strict=True))
     assert float(record.minutes_used) == 0.0
 
 
 def test_what_was_declined_is_no_attempt(bundle: PolicyBundle) -> None:
     record = bundle.answered(bundle.enrol(), "a0", 0.0, 1.0, accepted=False)
-    assert record.attempts.tolist() == [[0, 0, 0, 0, 0]]
+    assert record.history.attempts.tolist() == [[0, 0, 0, 0, 0]]
     assert int(record.last) == -1
     assert (int(record.step), float(record.minutes_used)) == (1, 1.0)
 

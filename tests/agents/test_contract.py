@@ -16,6 +16,7 @@ from trailmark.agents.loop import gather
 from trailmark.envs import pack
 from trailmark.envs.classroom import Classroom, World
 from trailmark.envs.observer import Observation, Space
+from trailmark.envs.rows import take
 
 Build = Callable[[str, Space], Agent]
 Imagine = Callable[..., Observation]
@@ -173,7 +174,7 @@ def test_policies_pack_and_unpack(
         assert type(loaded) is type(policy)
         assert torch.equal(loaded(seen), policy(seen))
         for i in range(8):  # one learner goes another way through the kernels than a batch
-            one = Observation(*(column[i : i + 1] for column in seen))
+            one = take(seen, slice(i, i + 1))
             assert torch.equal(loaded(one), policy(one))
 
 
@@ -228,7 +229,8 @@ def test_few_steps_are_enough_to_learn_from(
     agent = build(name, onboarding.observer.space)
     few = Steps(
         batches[0].features[:1, : rows + 1],
-        *(column[:1, :rows] for column in batches[0][1:]),
+        *(column[:1, :rows] for column in batches[0][1:-1]),
+        tuple(take(history, slice(0, 1)) for history in batches[0].history[: rows + 1]),
     )
     metrics = agent.learn(few, 0)
     assert all(math.isfinite(value) for value in metrics.values())

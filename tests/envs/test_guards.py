@@ -56,7 +56,7 @@ def test_prerequisites_in_words(data: st.DataObject, catalogs: Catalogs, known: 
         for a, activity in enumerate(catalog.activities):
             before = {p for skill in activity.skills for p in needed[skill]} - set(activity.skills)
             ready = all(mastery[i][catalog.skill_index[p]] >= rule.threshold for p in before)
-            done = all(int(record.attempts[i, catalog.activity_index[p]]) > 0 for p in activity.prerequisites)
+            done = all(int(record.history.attempts[i, catalog.activity_index[p]]) > 0 for p in activity.prerequisites)
             assert bool(allowed[i, a]) == (ready and done)
 
 

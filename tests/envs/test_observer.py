@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 from trailmark.data.catalog import Catalog
 from trailmark.data.log import Log
 from trailmark.envs.guards import Guard, Offered, Prerequisites, TimeBudget
-from trailmark.envs.observer import NOBODY, Observer, Record
+from trailmark.envs.observer import NOBODY, Observation, Observer, Record
 from trailmark.envs.rows import map_tensors, take
 from trailmark.envs.student import Context
 from trailmark.envs.tracer import Evidence, Tracer
@@ -37,10 +39,12 @@ def fresh(observer: Observer, n: int = 1, minutes: float = float("inf")) -> Reco
     return observer.start(Context(none.new_zeros(n), goal, torch.full((n,), minutes), none, none.float()))
 
 
-def given_to(observer: Observer, record: Record, activity: list[int], accepted: bool = True) -> Record:
+def given_to(
+    observer: Observer, record: Record, activity: list[int], accepted: bool = True, correct: float = 1.0
+) -> Record:
     n = len(activity)
-    yes = torch.full((n,), accepted)
-    return observer.update(record, torch.tensor(activity), torch.ones(n), torch.full((n,), 7.0), yes)
+    yes, score = torch.full((n,), accepted), torch.full((n,), correct)
+    return observer.update(record, torch.tensor(activity), score, torch.full((n,), 7.0), yes)
 
 
 # -------------------------------------------------------------------------------------------------- the mask
@@ -66,7 +70,7 @@ def test_the_mask_in_words(data: st.DataObject, catalogs: Catalogs, known: Known
     assert all(torch.equal(a, b) for a, b in zip(tensors(before), tensors(record), strict=True))
 
 
-def tensors(record: Record) -> list[Tensor]:
+def tensors(record: Record | Observation) -> list[Tensor]:
     found: list[Tensor] = []
     map_tensors(lambda t: (found.append(t), t)[1], record)
     return found
@@ -97,7 +101,7 @@ def test_each_learner_is_observed_alone(data: st.DataObject, catalogs: Catalogs,
     record = known(observer, 8, seed)
     for index in (torch.tensor([2]), torch.tensor([7, 1, 4])):
         whole, part = observer.observe(record), observer.observe(take(record, index))
-        assert all(torch.equal(p, w[index]) for p, w in zip(part, whole, strict=True))
+        assert all(torch.equal(p, w[index]) for p, w in zip(tensors(part), tensors(whole), strict=True))
 
 
 def test_an_override_opens_what_rules_close_and_lasts_until_it_is_followed(programme: Catalog) -> None:
@@ -137,7 +141,7 @@ def test_start_is_blank(programme: Catalog) -> None:
     record = fresh(observer_of(programme), n=2, minutes=90.0)
     assert (record.last.tolist(), record.override.tolist(), record.step.tolist()) == ([-1, -1], [-1, -1], [0, 0])
     assert record.last_correct.tolist() == [0.5, 0.5]
-    assert not record.attempts.any()
+    assert not record.history.attempts.any()
     assert not record.veto.any()
     assert (record.minutes_used.tolist(), record.minutes_budget.tolist()) == ([0.0, 0.0], [90.0, 90.0])
 
@@ -152,7 +156,7 @@ def test_start_takes_the_past_in(programme: Catalog) -> None:
     for t in range(3):
         belief = observer.tracer.update(belief, Evidence(past[:, t], right[:, t]))
     assert all(torch.equal(a, b) for a, b in zip(record.belief, belief, strict=True))
-    assert record.attempts.tolist() == [[2, 1, 0, 0, 0, 0, 0], [0, 0, 1, 2, 0, 0, 0]]
+    assert record.history.attempts.tolist() == [[2, 1, 0, 0, 0, 0, 0], [0, 0, 1, 2, 0, 0, 0]]
     assert (record.last.tolist(), record.last_correct.tolist()) == ([0, 2], [1.0, 1.0])
     assert (record.step.tolist(), record.minutes_used.tolist()) == ([0, 0], [0.0, 0.0])
     declined = observer.start(context._replace(last=torch.tensor([1, NOBODY])))
@@ -163,17 +167,33 @@ def test_update_counts_what_was_done(programme: Catalog) -> None:
     observer = observer_of(programme)
     start = fresh(observer, 2)
     record = given_to(observer, given_to(observer, start, [1, 4]), [1, 0])
-    assert record.attempts.tolist() == [[0, 2, 0, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0, 0]]
+    assert record.history.attempts.tolist() == [[0, 2, 0, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0, 0]]
     assert (record.step.tolist(), record.last.tolist()) == ([2, 2], [1, 0])
     assert (record.minutes_used.tolist(), record.last_correct.tolist()) == ([14.0, 14.0], [1.0, 1.0])
-    assert not start.attempts.any()
+    assert not start.history.attempts.any()
+
+
+def test_history_keeps_what_schedulers_need(programme: Catalog) -> None:
+    """Right answers, streaks, days since, and the latest interactions in order; a declined activity is not in it."""
+    observer = replace(observer_of(programme), window=3)
+    record = fresh(observer)
+    for activity, correct in ((1, 1.0), (1, 1.0), (2, 0.4), (1, 0.0), (1, 0.5)):
+        record = given_to(observer, record, [activity], correct=correct)
+        record = observer.elapse(record, torch.tensor([2.0]))
+    record = given_to(observer, record, [3], accepted=False)
+    seen = record.history
+    assert seen.attempts.tolist() == [[0, 4, 1, 0, 0, 0, 0]]
+    assert seen.right.tolist() == [[0, 3, 0, 0, 0, 0, 0]]
+    assert seen.streak.tolist() == [[0, 1, 0, 0, 0, 0, 0]]
+    assert seen.since.tolist() == [[math.inf, 2.0, 6.0, *[math.inf] * 4]]
+    assert (seen.recent.tolist(), seen.recent_correct.tolist()) == ([[2, 1, 1]], [[pytest.approx(0.4), 0.0, 0.5]])
 
 
 def test_a_declined_activity_leaves_its_time_and_answer_alone(programme: Catalog) -> None:
     """It is not done: it opens nothing that waits for it, and the learner stands where the learner stood."""
     observer = observer_of(programme)
     record = given_to(observer, given_to(observer, fresh(observer), [2]), [0], accepted=False)
-    assert (record.last.tolist(), record.attempts.tolist()) == ([2], [[0, 0, 1, 0, 0, 0, 0]])
+    assert (record.last.tolist(), record.history.attempts.tolist()) == ([2], [[0, 0, 1, 0, 0, 0, 0]])
     assert (record.step.tolist(), record.minutes_used.tolist()) == ([2], [14.0])
 
 
@@ -184,7 +204,9 @@ def test_elapse_is_the_tracers(log: Log, programme: Catalog) -> None:
     later = observer.elapse(record, days)
     assert torch.equal(later.belief.known, tracer.elapse(record.belief, days).known)
     assert bool((later.belief.known[1] < record.belief.known[1]).any())
-    assert all(torch.equal(a, b) for a, b in zip(tensors(later)[2:], tensors(record)[2:], strict=True))
+    assert torch.equal(later.history.since, record.history.since + days[:, None])
+    later = later._replace(belief=record.belief, history=later.history._replace(since=record.history.since))
+    assert all(torch.equal(a, b) for a, b in zip(tensors(later), tensors(record), strict=True))
 
 
 # ---------------------------------------------------------------------------------------------- the features
