@@ -22,9 +22,9 @@ NOBODY = -1  # the value of `override` and `last` when there is none
 class History(NamedTuple):
     """What B learners did: counts for each activity, and the latest interactions in order."""
 
-    attempts: Tensor  # (B, A) int16, how often each activity was taken up
-    right: Tensor  # (B, A) int16, how often it was answered right (a score of at least one half)
-    streak: Tensor  # (B, A) int16, right answers in a row up to now
+    attempts: Tensor  # (B, A) int32, how often each activity was taken up
+    right: Tensor  # (B, A) int32, how often it was answered right (a score of at least one half)
+    streak: Tensor  # (B, A) int32, right answers in a row up to now
     since: Tensor  # (B, A) float32, days since it was last taken up; inf = never
     recent: Tensor  # (B, W) int32, the latest activities taken up, oldest first; -1 = none yet
     recent_correct: Tensor  # (B, W) float32, their answers
@@ -144,9 +144,9 @@ class Observer:
             role=context.role,
             goal=context.goal,
             history=History(
-                attempts=torch.zeros(n, a, dtype=torch.int16, device=device),
-                right=torch.zeros(n, a, dtype=torch.int16, device=device),
-                streak=torch.zeros(n, a, dtype=torch.int16, device=device),
+                attempts=torch.zeros(n, a, dtype=torch.int32, device=device),
+                right=torch.zeros(n, a, dtype=torch.int32, device=device),
+                streak=torch.zeros(n, a, dtype=torch.int32, device=device),
                 since=torch.full((n, a), torch.inf, device=device),
                 recent=torch.full((n, self.window), NOBODY, dtype=torch.int32, device=device),
                 recent_correct=torch.zeros(n, self.window, device=device),
@@ -182,13 +182,11 @@ class Observer:
     def observe(self, record: Record) -> Observation:
         """Return features and mask of each learner."""
         mask = self.allowed(record)
-        overridden = record.override >= 0
-        if bool(overridden.any()):
-            forced = torch.zeros_like(mask).scatter(1, record.override.clamp_min(0)[:, None], True)
-            mask = torch.where(overridden[:, None], forced, mask)
-        mask = mask & ~record.veto
+        places = torch.arange(mask.shape[1], device=mask.device)
+        override = record.override[:, None]
+        mask = torch.where(override >= 0, places == override, mask) & ~record.veto
         handover = ~mask.any(1)
-        mask[handover, self.catalog.fallback] = True
+        mask = mask | (handover[:, None] & (places == self.catalog.fallback))
         return Observation(self._features(record), mask, handover, record.history)
 
     def _features(self, record: Record) -> Tensor:
@@ -223,19 +221,22 @@ class Observer:
 
     def _lived(self, history: History, activity: Tensor, correct: Tensor, accepted: Tensor) -> History:
         at = activity[:, None]
-        taken, right = accepted[:, None].to(torch.int16), (accepted & (correct >= 0.5))[:, None].to(torch.int16)
+        took = accepted[:, None]
+        right = took & (correct >= 0.5)[:, None]
+        attempts, rights = history.attempts.gather(1, at) + took.int(), history.right.gather(1, at) + right.int()
         streak, since = history.streak.gather(1, at), history.since.gather(1, at)
+        streak = torch.where(took, (streak + 1) * right.int(), streak)
         recent, recent_correct = history.recent, history.recent_correct
         if self.window:
             shifted = torch.cat([recent[:, 1:], at.to(torch.int32)], 1)
             answers = torch.cat([recent_correct[:, 1:], correct[:, None]], 1)
-            recent = torch.where(accepted[:, None], shifted, recent)
-            recent_correct = torch.where(accepted[:, None], answers, recent_correct)
+            recent = torch.where(took, shifted, recent)
+            recent_correct = torch.where(took, answers, recent_correct)
         return History(
-            attempts=history.attempts.scatter_add(1, at, taken),
-            right=history.right.scatter_add(1, at, right),
-            streak=history.streak.scatter(1, at, torch.where(accepted[:, None], (streak + 1) * right, streak)),
-            since=history.since.scatter(1, at, torch.where(accepted[:, None], 0.0, since)),
+            attempts=history.attempts.scatter(1, at, attempts),
+            right=history.right.scatter(1, at, rights),
+            streak=history.streak.scatter(1, at, streak),
+            since=history.since.scatter(1, at, torch.where(took, 0.0, since)),
             recent=recent,
             recent_correct=recent_correct,
         )

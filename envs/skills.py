@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -29,12 +30,12 @@ class Padded:
         index[rows, place], real[rows, place] = columns, True
         return Padded(torch.from_numpy(index), torch.from_numpy(real))
 
-    @property
+    @cached_property
     def empty(self) -> bool:
         """True when no row lists anything."""
         return not bool(self.real.any())
 
-    @property
+    @cached_property
     def single(self) -> bool:
         """True when every row lists exactly one thing."""
         return self.index.shape[1] == 1 and bool(self.real.all())

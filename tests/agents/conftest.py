@@ -178,9 +178,9 @@ def imagine() -> Callable[..., Observation]:
             parts.append({"goal": (u < 0.5).float(), "belief": 4.0 * u - 2.0}.get(name, u))
         mask = torch.rand(n, space.n_activities, generator=chance) < density
         mask.scatter_(1, torch.randint(space.n_activities, (n, 1), generator=chance), True)
-        attempts = torch.randint(0, 6, (n, space.n_activities), generator=chance, dtype=torch.int16)
-        right = (attempts * torch.rand(attempts.shape, generator=chance)).round().to(torch.int16)
-        streak = torch.minimum(right, torch.randint(0, 4, attempts.shape, generator=chance, dtype=torch.int16))
+        attempts = torch.randint(0, 6, (n, space.n_activities), generator=chance, dtype=torch.int32)
+        right = (attempts * torch.rand(attempts.shape, generator=chance)).round().to(torch.int32)
+        streak = torch.minimum(right, torch.randint(0, 4, attempts.shape, generator=chance, dtype=torch.int32))
         since = torch.where(attempts > 0, 9.0 * torch.rand(attempts.shape, generator=chance), torch.inf)
         window = torch.randint(-1, space.n_activities, (n, 6), generator=chance, dtype=torch.int32)
         answers = (torch.rand(n, 6, generator=chance) < 0.5).float()

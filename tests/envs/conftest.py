@@ -125,7 +125,7 @@ def in_the_middle(observer: Observer, n: int, seed: int) -> Record:
         seen = Evidence(torch.randint(0, a, (n,), generator=g), torch.randint(0, 2, (n,), generator=g).float())
         record = record._replace(belief=observer.tracer.update(record.belief, seen))
     return record._replace(
-        history=record.history._replace(attempts=torch.randint(0, 2, (n, a), generator=g).to(torch.int16)),
+        history=record.history._replace(attempts=torch.randint(0, 2, (n, a), generator=g).to(torch.int32)),
         step=torch.randint(0, observer.horizon, (n,), generator=g),
         minutes_used=torch.rand(n, generator=g) * 60,
         override=torch.where(torch.rand(n, generator=g) < 0.4, torch.randint(0, a, (n,), generator=g), -1),
