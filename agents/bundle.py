@@ -14,6 +14,7 @@ from ..envs.observer import NOBODY, Observation, Observer, Record
 from ..envs.pack import PackError, pack, read, unpack, write
 from ..envs.student import Context
 from .agent import Policy
+from .reasons import reasons
 
 
 class Suggestion(NamedTuple):
@@ -41,6 +42,26 @@ class PolicyBundle:
         tree, arrays = pack({"observer": self.observer, "policy": self.policy})
         card = json.dumps(self.card, indent=1, allow_nan=False, sort_keys=True)
         write(Path(folder), tree, arrays, {"card.json": card})
+
+    def export(self, folder: Path) -> None:
+        """Write what `save` writes, and with it the whole serving step for runtimes without torch.
+
+        policy.onnx is the graph, serving.json says its inputs, outputs and catalogue, start.npz is the record of a
+        learner nobody knows yet. GraphError when this policy or tracer cannot be exported; then nothing is written.
+        """
+        import io
+
+        import numpy as np
+
+        from .graph import graph
+
+        written, description, arrays = graph(self.observer, self.policy)
+        start = io.BytesIO()
+        np.savez(start, allow_pickle=False, **arrays)
+        tree, saved = pack({"observer": self.observer, "policy": self.policy})
+        card = json.dumps(self.card, indent=1, allow_nan=False, sort_keys=True)
+        extra = {"card.json": card, "serving.json": description}
+        write(Path(folder), tree, saved, extra, {"policy.onnx": written, "start.npz": start.getvalue()})
 
     @staticmethod
     def load(folder: Path, allow: Sequence[str] = ()) -> PolicyBundle:
@@ -123,7 +144,7 @@ class PolicyBundle:
         probabilities, mask = self.policy(observation)[0], observation.mask[0]
         order = torch.argsort(probabilities.masked_fill(~mask, -1.0), descending=True, stable=True)
         return [
-            Suggestion(a.id, a.title, float(probabilities[i]), reasons(self.observer, record, observation, i))
+            Suggestion(a.id, a.title, float(probabilities[i]), _reasons(self.observer, record, observation, i))
             for i, a in ((i, self.observer.catalog.activities[i]) for i in order[: min(k, int(mask.sum()))].tolist())
         ]
 
@@ -134,23 +155,16 @@ def _score(activity: str, correct: float) -> float:
     return float(correct)
 
 
-def reasons(observer: Observer, record: Record, observation: Observation, activity: int) -> tuple[str, ...]:
+def _reasons(observer: Observer, record: Record, observation: Observation, activity: int) -> tuple[str, ...]:
     """Return in plain words what speaks for `activity` for the one learner of `record`."""
-    if bool(observation.handover[0]):
-        return ("Nothing is allowed for this learner now: a person should take over.",)
     catalog, chosen = observer.catalog, observer.catalog.activities[activity]
-    said = []
-    if int(record.override[0]) == activity:
-        said.append("A person chose it.")
     mastery = observer.tracer.mastery(record.belief)[0]
     wanted = [catalog.skill_index[s] for s in chosen.skills if record.goal[0, catalog.skill_index[s]] > 0]
-    for index in wanted[:3]:
-        said.append(f"It trains {catalog.skills[index].title}, a goal: mastery believed {mastery[index]:.0%}.")
-    if not wanted:
-        said.append("None of its skills is a goal of the role.")
-    chance = float(observer.tracer.predict_at(record.belief, torch.tensor([activity]))[0])
-    said.append(f"The chance of a right answer is about {chance:.0%}.")
-    said.append(
-        f"It takes about {chosen.minutes:g} minutes; {int(observation.mask[0].sum())} activities are allowed now."
+    return reasons(
+        [(catalog.skills[index].title, float(mastery[index])) for index in wanted],
+        float(observer.tracer.predict_at(record.belief, torch.tensor([activity]))[0]),
+        chosen.minutes,
+        int(observation.mask[0].sum()),
+        int(record.override[0]) == activity,
+        bool(observation.handover[0]),
     )
-    return tuple(said)

@@ -100,8 +100,14 @@ def _class(target: str, trusted: Sequence[str]) -> type:
     return found
 
 
-def write(folder: Path, tree: Any, arrays: dict[str, Tensor], extra: dict[str, str] | None = None) -> None:
-    """Write object.json, arrays.safetensors, the texts of `extra` and checksums into `folder`, all or nothing.
+def write(
+    folder: Path,
+    tree: Any,
+    arrays: dict[str, Tensor],
+    texts: dict[str, str] | None = None,
+    files: dict[str, bytes] | None = None,
+) -> None:
+    """Write object.json, arrays.safetensors, `texts`, `files` and checksums into `folder`, all or nothing.
 
     The new folder is made beside the old one and takes its place by renaming, so a kill leaves one of the two whole.
     """
@@ -113,8 +119,10 @@ def write(folder: Path, tree: Any, arrays: dict[str, Tensor], extra: dict[str, s
     try:
         save_file(arrays, fresh / "arrays.safetensors")
         (fresh / "object.json").write_text(json.dumps({"schema": SCHEMA, "tree": tree}, indent=1, allow_nan=False))
-        for name, text in (extra or {}).items():
+        for name, text in (texts or {}).items():
             (fresh / name).write_text(text)
+        for name, content in (files or {}).items():
+            (fresh / name).write_bytes(content)
         sums = {file.name: _sum(file) for file in sorted(fresh.iterdir())}
         (fresh / "checksums.json").write_text(json.dumps(sums, indent=1))
         fresh.chmod(0o755)

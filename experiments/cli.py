@@ -15,6 +15,7 @@ VERBS = {
     "compare": "set finished runs side by side, with intervals over seeds",
     "report": "write a run's HTML report again",
     "export": "copy a run's policy bundle to a folder",
+    "serve": "run a policy bundle behind HTTP, with records, a decision log and the coach console",
     "recommend": "ask a policy bundle for the next activities of one learner",
     "bench": "measure steps and samples per second on this machine",
 }

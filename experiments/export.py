@@ -11,10 +11,12 @@ def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser("trailmark export", description=__doc__)
     parser.add_argument("run", help="a run's id (or its start, or `latest`)")
     parser.add_argument("--to", required=True, help="folder to write; it must not exist, or be an older bundle")
+    parser.add_argument("--no-onnx", action="store_true", help="leave the graph for other runtimes out")
     parser.add_argument("--output", default="runs", help="folder of local runs")
     args = parser.parse_args(words)
 
     from ..agents.bundle import PolicyBundle
+    from ..agents.graph import GraphError
     from ..envs.pack import PackError
     from .compose import complain
     from .runs import RunError, find
@@ -28,8 +30,13 @@ def main(words: list[str]) -> None:
         if not run.bundle.exists():
             raise RunError(f"run {run.id} has no bundle yet: finish it with `trailmark train resume={run.id}`")
         bundle = PolicyBundle.load(run.bundle)
-        bundle.save(target)
+        if args.no_onnx:
+            bundle.save(target)
+        else:
+            bundle.export(target)
         again = PolicyBundle.load(target)
+    except GraphError as error:
+        complain(GraphError(f"{error}. Nothing was written; --no-onnx exports the bundle for this package alone"))
     except (RunError, PackError) as error:
         complain(error)
     first = again.recommend(again.enrol(), 1)[0]

@@ -1,0 +1,62 @@
+"""Serve: a policy bundle behind HTTP, with learner records, a decision log and the coach console."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def main(words: list[str]) -> None:
+    """Run `trailmark serve BUNDLE`."""
+    parser = argparse.ArgumentParser("trailmark serve", description=__doc__)
+    parser.add_argument("bundle", help="folder of an exported bundle")
+    parser.add_argument(
+        "--store", default="trailmark.db", help="SQLite file, or postgresql://... (default: %(default)s)"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
+    parser.add_argument("--tenant", default="main", help="whose key to make with --new-key (default: %(default)s)")
+    parser.add_argument("--new-key", choices=("app", "coach", "admin"), help="make a key, print it, and stop")
+    parser.add_argument("--verify", action="store_true", help="check the hash chain of the store, and stop")
+    parser.add_argument("--quiet", action="store_true", help="no line per request")
+    args = parser.parse_args(words)
+
+    import logging
+    import time
+
+    from .serving.desk import Desk
+    from .serving.engine import Engine, EngineError
+    from .serving.handover import HandOver
+    from .serving.keys import issue
+    from .serving.store import Store, StoreError
+
+    try:
+        store = Store.open(args.store)
+        if args.verify:
+            fault = store.verify()
+            print(fault or "every line of the ledger is as it was written")
+            raise SystemExit(1 if fault else 0)
+        if args.new_key:
+            print(issue(store, args.tenant, args.new_key, f"{args.new_key} made on the command line"))
+            return
+        if not store.rows("SELECT 1 FROM keys"):
+            print(f"no keys yet; an admin key of tenant {args.tenant!r}, shown this once:")
+            print(issue(store, args.tenant, "admin", "first admin"), flush=True)
+        engine = Engine.load(args.bundle)
+    except (EngineError, StoreError) as error:
+        from .compose import complain
+
+        complain(error)
+
+    import uvicorn
+
+    from .serving.app import application
+
+    level = logging.WARNING if args.quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    app = application(Desk(engine, store, HandOver(), time.time))
+    print(
+        f"serving {args.bundle} ({engine.digest[:12]}) at http://{args.host}:{args.port}; /docs, /console", flush=True
+    )
+    uvicorn.run(
+        app, host=args.host, port=args.port, log_level="warning", access_log=False, timeout_graceful_shutdown=20
+    )

@@ -1,0 +1,206 @@
+"""App: the desk behind HTTP, with keys, limits, metrics and the coach console."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+
+from .asks import DecisionAsk, Decisions, Enrolment, EventAsk, Events, Name, NewKey, Stop, Word
+from .desk import Clash, Desk, Missing
+from .keys import Caller, caller, issue
+from .turn import Turn
+from .watch import Watch
+
+LIMIT = 8 << 20  # bytes of a body
+
+
+def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
+    """Return the web application of `desk`; bodies above `limit` bytes are refused."""
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        desk.store.close()  # after the last request was answered
+
+    turn = Turn(desk.store)
+    app = FastAPI(title="Trailmark", version="1", lifespan=life, description="What next, for whom, and why.")
+    registry = CollectorRegistry()
+    app.add_middleware(Watch, registry=registry, limit=limit)
+    decided = Counter("trailmark_decisions", "Decisions", ["kind"], registry=registry)
+
+    @app.exception_handler(Missing)
+    async def missing(_: Request, error: Missing) -> JSONResponse:
+        return _problem(404, str(error.args[0]))
+
+    @app.exception_handler(Clash)
+    async def clash(_: Request, error: Clash) -> JSONResponse:
+        return _problem(409, str(error))
+
+    @app.exception_handler(ValueError)
+    async def invalid(_: Request, error: ValueError) -> JSONResponse:
+        return _problem(422, str(error))
+
+    def asker(role: str) -> Callable[..., Awaitable[Caller]]:
+        async def whose(authorization: Annotated[str | None, Header()] = None) -> Caller:
+            scheme, _, key = (authorization or "").partition(" ")
+            known = scheme.lower() == "bearer" and bool(key)
+            found = await turn.read(lambda: caller(desk.store, key)) if known else None
+            if found is None:
+                raise HTTPException(401, "say Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+            if not found.may(role):
+                raise HTTPException(403, f"this needs the role {role}")
+            return found
+
+        return whose
+
+    AppKey = Annotated[Caller, Depends(asker("app"))]
+    CoachKey = Annotated[Caller, Depends(asker("coach"))]
+    AdminKey = Annotated[Caller, Depends(asker("admin"))]
+    wrong: dict[int | str, dict[str, Any]] = {
+        401: {"description": "no key, or an unknown one"},
+        403: {"description": "the key's role is too low"},
+        404: {"description": "no such learner in this tenant"},
+        409: {"description": "the request id or the learner's name was used for something else"},
+        413: {"description": "the body is too large"},
+    }
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> dict[str, str]:
+        """The store answers and the bundle is loaded."""
+        await turn.read(lambda: desk.store.rows("SELECT 1"))
+        return {"status": "ok", "bundle": desk.engine.digest}
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
+        """Counts and times for Prometheus."""
+        return PlainTextResponse(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+    @app.get("/bundle", responses=wrong)
+    async def bundle(_: AppKey) -> Response:
+        """What is served: the card, the activities, skills and roles, and the digest."""
+        about = desk.engine.about
+        shown = {key: about[key] for key in ("activities", "skills", "roles", "fallback")}
+        return _said({"digest": desk.engine.digest, "card": desk.engine.card} | shown)
+
+    @app.post("/learners", status_code=201, responses=wrong)
+    async def enrol(ask: Enrolment, who: AppKey) -> Response:
+        """Enrol a learner."""
+        asked = (who.tenant, ask.request, ask.learner, ask.role, ask.minutes, ask.past, ask.time)
+        return _said(await turn.write(lambda: desk.enrol(*asked)), 201)
+
+    @app.post("/events", responses=wrong)
+    async def event(ask: EventAsk, who: AppKey) -> Response:
+        """Take in what happened; the answer says at once what it changed, in words a learner can read."""
+        return _said(await turn.write(lambda: desk.event(who.tenant, ask.request, ask.learner, ask.model_dump())))
+
+    @app.post("/events/batch", responses=wrong)
+    async def events(ask: Events, who: AppKey) -> Response:
+        """Take in many events, in order; the first that fails stops the rest, and those before it stand."""
+        said = await turn.write(
+            lambda: [desk.event(who.tenant, e.request, e.learner, e.model_dump()) for e in ask.events]
+        )
+        return _said({"events": said})
+
+    @app.post("/decisions", responses=wrong)
+    async def decision(ask: DecisionAsk, who: AppKey) -> Response:
+        """Choose the learner's next activity; the same request id is answered the same again."""
+        asked = (who.tenant, ask.request, ask.learner, ask.k, ask.days, ask.time)
+        said = await turn.write(lambda: desk.decide(*asked))
+        decided.labels("paused" if said["paused"] else "automatic").inc()
+        return _said(said)
+
+    @app.post("/decisions/batch", responses=wrong)
+    async def decisions(ask: Decisions, who: AppKey) -> Response:
+        """Choose for many learners at once."""
+        asked = [(one.request, one.learner, one.k, one.days, one.time) for one in ask.decisions]
+        said = await turn.write(lambda: desk.decide_many(who.tenant, asked))
+        for one in said:
+            decided.labels("paused" if one["paused"] else "automatic").inc()
+        return _said({"decisions": said})
+
+    @app.get("/learners", responses=wrong)
+    async def roster(
+        who: CoachKey,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+        after: Annotated[str, Query(max_length=200)] = "",
+    ) -> Response:
+        """List the tenant's learners by name."""
+        found = await turn.read(lambda: desk.store.roster(who.tenant, limit, after))
+        shown = [{"learner": one.id, "seen": one.seen, "attention": one.attention} for one in found]
+        return _said({"learners": shown})
+
+    @app.get("/queue", responses=wrong)
+    async def queue(who: CoachKey) -> Response:
+        """List the learners who need a person, the most urgent first."""
+        stopped = await turn.read(lambda: desk.stopped(who.tenant))
+        return _said({"stopped": stopped, "learners": await turn.read(lambda: desk.queue(who.tenant))})
+
+    @app.get("/learners/{learner}", responses=wrong)
+    async def look(learner: Name, who: CoachKey) -> Response:
+        """Show one learner: mastery, what comes next and why."""
+        return _said(await turn.read(lambda: desk.look(who.tenant, learner)))
+
+    @app.get("/learners/{learner}/trail", responses=wrong)
+    async def trail(
+        learner: Name,
+        who: CoachKey,
+        after: Annotated[int, Query(ge=0, le=1 << 62)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    ) -> Response:
+        """Show the audit trail of one learner, in order."""
+        lines = await turn.read(lambda: desk.store.ledger(who.tenant, learner, after, limit))
+        return _said({"lines": [line._asdict() for line in lines]})
+
+    @app.post("/learners/{learner}/{kind}", responses=wrong)
+    async def say(
+        learner: Name, kind: Literal["override", "veto", "pause", "seen"], ask: Word, who: CoachKey
+    ) -> Response:
+        """Override, veto, pause, or settle the hand-over of a learner; it binds the next decision."""
+        asked = (who.tenant, ask.request, learner, who.name, kind, ask.activity, ask.on, ask.why)
+        return _said(await turn.write(lambda: desk.say(*asked)))
+
+    @app.post("/stop", responses=wrong)
+    async def stop(ask: Stop, who: CoachKey) -> Response:
+        """Pause or resume all automation, effective with the next decision."""
+        asked = (who.tenant, ask.request, who.name, ask.on, ask.why)
+        return _said(await turn.write(lambda: desk.stop(*asked)))
+
+    @app.post("/keys", status_code=201, responses=wrong)
+    async def new_key(ask: NewKey, who: AdminKey) -> Response:
+        """Make a key for another caller of this tenant; it is shown this once."""
+        key = await turn.write(lambda: issue(desk.store, who.tenant, ask.role, ask.name))
+        return _said({"key": key}, 201)
+
+    @app.get("/verify", responses=wrong)
+    async def verify(_: AdminKey) -> Response:
+        """Check the hash chain of the whole ledger; `fault` is null when every line is as it was written."""
+        return _said({"fault": await turn.read(desk.store.verify)})
+
+    page = resources.files("trailmark.experiments.serving").joinpath("console.html").read_text()
+
+    @app.get("/console", response_class=HTMLResponse)
+    async def console() -> HTMLResponse:
+        """The coach console; it asks for a coach's key."""
+        rules = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+        return HTMLResponse(page, headers={"Content-Security-Policy": rules, "X-Frame-Options": "DENY"})
+
+    return app
+
+
+def _problem(status: int, detail: str) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status)
+
+
+def _said(content: Any, status: int = 200) -> Response:
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return Response(text, status, media_type="application/json")

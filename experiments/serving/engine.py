@@ -1,0 +1,221 @@
+"""Engine: the exported serving step, run by onnxruntime on the records of one or many learners."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...agents.reasons import changes, reasons
+
+SCHEMA = 1
+NOBODY = -1
+Record = dict[str, NDArray[Any]]  # the inputs of the graph that begin with "record.", the learner axis first
+
+
+class EngineError(ValueError):
+    """A bundle that cannot be served: the message names the file, the reason and the way out."""
+
+
+class Happening(NamedTuple):
+    """What happened to one learner since the record was made."""
+
+    days: float = 0.0  # since then; they pass before the answer
+    activity: int = NOBODY  # what was given; -1 = only time passed
+    correct: float = 0.0
+    minutes: float = 0.0
+    accepted: bool = True
+
+
+class Sight(NamedTuple):
+    """What the graph says of n learners."""
+
+    probabilities: NDArray[np.float32]  # (n, A)
+    mask: NDArray[np.bool_]  # (n, A)
+    handover: NDArray[np.bool_]  # (n,)
+    mastery: NDArray[np.float32]  # (n, K)
+    p_correct: NDArray[np.float32]  # (n, A)
+
+    def row(self, i: int) -> Sight:
+        """Return what it says of learner `i` alone."""
+        return Sight(*(column[i : i + 1] for column in self))
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """A loaded bundle: the description, the record of a new learner, and the session that runs the graph."""
+
+    about: dict[str, Any]  # serving.json
+    card: dict[str, Any]
+    blank: Record
+    session: Any  # onnxruntime.InferenceSession
+    digest: str  # of the whole bundle
+
+    @staticmethod
+    def load(folder: Path, threads: int = 1) -> Engine:
+        """Return the engine of an exported bundle.
+
+        EngineError when a file is missing, changed or of a newer schema, or when the bundle was exported without a
+        graph.
+        """
+        import onnxruntime
+
+        folder = Path(folder)
+        sums = _json(folder, "checksums.json")
+        for name, value in sums.items():
+            if hashlib.sha256(_bytes(folder, name)).hexdigest() != value:
+                raise EngineError(f"{folder / name}: changed since it was exported; export the bundle again")
+        missing = [name for name in ("policy.onnx", "serving.json", "start.npz", "card.json") if name not in sums]
+        if missing:
+            raise EngineError(f"{folder}: has no {missing[0]}; export it with `trailmark export` (without --no-onnx)")
+        about = _json(folder, "serving.json")
+        if about.get("schema") != SCHEMA:
+            raise EngineError(f"{folder}: serving schema {about.get('schema')}, this version reads {SCHEMA}; upgrade")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        session = onnxruntime.InferenceSession(
+            _bytes(folder, "policy.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+        with np.load(folder / "start.npz", allow_pickle=False) as arrays:
+            blank = {name: arrays[name] for name in arrays.files}
+        digest = hashlib.sha256(_bytes(folder, "checksums.json")).hexdigest()
+        return Engine(about, _json(folder, "card.json"), blank, session, digest)
+
+    @cached_property
+    def activities(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.about["activities"]
+        return found
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        return {activity["id"]: i for i, activity in enumerate(self.activities)}
+
+    @cached_property
+    def skills_of(self) -> list[list[int]]:
+        """The places of each activity's skills."""
+        place = {skill["id"]: i for i, skill in enumerate(self.about["skills"])}
+        return [[place[skill] for skill in activity["skills"]] for activity in self.activities]
+
+    @cached_property
+    def _outputs(self) -> list[str]:
+        return [output.name for output in self.session.get_outputs()]
+
+    @cached_property
+    def _columns(self) -> list[str]:
+        return list(self.blank)
+
+    def activity(self, name: str) -> int:
+        """Return the place of an activity; ValueError when the bundle has none of that name."""
+        if name not in self.index:
+            raise ValueError(f"no activity {name!r} in this bundle's catalogue")
+        return self.index[name]
+
+    def enrol(self, role: str | None, minutes: float | None, past: Sequence[tuple[str, float]] = ()) -> Record:
+        """Return the record of a new learner, `past` answers taken in; they cost no time and no step.
+
+        ValueError lists the roles when there is no such role.
+        """
+        roles = self.about["roles"]
+        role = next(iter(roles)) if role is None else role
+        if role not in roles:
+            raise ValueError(f"no role {role!r}; there are {list(roles)}")
+        record = {name: value.copy() for name, value in self.blank.items()}
+        record["record.role"][:] = list(roles).index(role)
+        record["record.goal"][:] = 0.0
+        record["record.goal"][0, roles[role]] = 1.0
+        record["record.minutes_budget"][:] = np.inf if minutes is None else minutes
+        for name, correct in past:
+            record, _ = self.step(record, [Happening(activity=self.activity(name), correct=correct)])
+        record["record.step"][:], record["record.minutes_used"][:] = 0, 0.0
+        return record
+
+    def step(self, record: Record, happenings: Sequence[Happening]) -> tuple[Record, Sight]:
+        """Return the records after what happened to each learner, and what the graph then says of them."""
+        days, activity, correct, minutes, accepted = zip(*happenings, strict=True)
+        feed = record | {
+            "event.days": np.asarray(days, np.float32),
+            "event.activity": np.asarray(activity, np.int64),
+            "event.correct": np.asarray(correct, np.float32),
+            "event.minutes": np.asarray(minutes, np.float32),
+            "event.accepted": np.asarray(accepted, np.bool_),
+        }
+        found = dict(zip(self._outputs, self.session.run(None, feed), strict=True))
+        after = {name: found[f"{name}'"] for name in self._columns}
+        return after, Sight(*(found[name] for name in Sight._fields))
+
+    def pack(self, record: Record, i: int = 0) -> bytes:
+        """Return the record of learner `i` as bytes."""
+        return b"".join(np.ascontiguousarray(record[name][i]).tobytes() for name in self._columns)
+
+    def unpack(self, blobs: Sequence[bytes]) -> Record:
+        """Return the records that `pack` made, side by side; ValueError when one is of another bundle."""
+        out, at = {}, 0
+        for name in self._columns:
+            like = self.blank[name]
+            size, shape = like[0].nbytes, like.shape[1:]
+            rows = [np.frombuffer(blob, like.dtype, like[0].size, at).reshape(shape) for blob in blobs]
+            out[name], at = np.stack(rows), at + size
+        if any(len(blob) != at for blob in blobs):
+            raise ValueError(f"a record has {len(blobs[0])} bytes; this bundle's have {at}")
+        return out
+
+    def why(self, record: Record, sight: Sight, activity: int, i: int = 0) -> tuple[str, ...]:
+        """Return in plain words what speaks for `activity` for learner `i`."""
+        goal, skills = record["record.goal"][i], self.about["skills"]
+        wanted = [(skills[k]["title"], float(sight.mastery[i, k])) for k in self.skills_of[activity] if goal[k] > 0]
+        return reasons(
+            wanted,
+            float(sight.p_correct[i, activity]),
+            self.activities[activity]["minutes"],
+            int(sight.mask[i].sum()),
+            int(record["record.override"][i]) == activity,
+            bool(sight.handover[i]),
+        )
+
+    def changed(self, record: Record, before: Sight, after: Sight, happening: Happening) -> dict[str, Any]:
+        """Return what an answer changed for one learner: skills, the goal, and words."""
+        skills, goal = self.about["skills"], record["record.goal"][0] > 0
+        places = self.skills_of[happening.activity]
+        moved = [(skills[k]["title"], float(before.mastery[0, k]), float(after.mastery[0, k])) for k in places]
+        way = tuple(float(s.mastery[0, goal].mean()) if goal.any() else 0.0 for s in (before, after))
+        return {
+            "mastery": [
+                {"skill": skills[k]["id"], "before": was, "after": now}
+                for k, (_, was, now) in zip(places, moved, strict=True)
+            ],
+            "goal": {"before": way[0], "after": way[1]},
+            "words": list(changes(moved, (way[0], way[1]), happening.correct)),
+        }
+
+
+def choose(probabilities: NDArray[np.float32], seed: str, request: str) -> tuple[int, float]:
+    """Return (activity, probability) drawn for one request by inversion; the same request draws the same again."""
+    u = int.from_bytes(hashlib.blake2b(f"{seed}:{request}".encode(), digest_size=8).digest(), "big") / 2.0**64
+    p = probabilities.astype(np.float64)
+    cumulative = p.cumsum()
+    place = int((cumulative <= u * cumulative[-1]).sum())
+    return place, float(p[place])
+
+
+def _bytes(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise EngineError(
+            f"{folder / name}: {error.strerror}; is {folder} a bundle that trailmark exported?"
+        ) from error
+
+
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(_bytes(folder, name))
+    except ValueError as error:
+        raise EngineError(f"{folder / name}: damaged ({error}); export the bundle again") from error
+    return found

@@ -1,0 +1,258 @@
+"""Store: learners, keys and one append-only, hash-chained ledger, in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SCHEMA = 1
+GENESIS = "0" * 64
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS head (id INTEGER PRIMARY KEY, seq BIGINT NOT NULL, hash TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS ledger (
+    seq BIGINT PRIMARY KEY, tenant TEXT NOT NULL, learner TEXT, kind TEXT NOT NULL, request TEXT NOT NULL,
+    time DOUBLE PRECISION NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (tenant, request)
+);
+CREATE INDEX IF NOT EXISTS ledger_learner ON ledger (tenant, learner, seq);
+CREATE TABLE IF NOT EXISTS learners (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, bundle TEXT NOT NULL, record {bytes} NOT NULL,
+    seen DOUBLE PRECISION NOT NULL, state TEXT NOT NULL, attention TEXT, PRIMARY KEY (tenant, id)
+);
+CREATE INDEX IF NOT EXISTS learners_attention ON learners (tenant, attention);
+CREATE TABLE IF NOT EXISTS keys (digest TEXT PRIMARY KEY, tenant TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL);
+"""
+
+
+class StoreError(ValueError):
+    """A store that cannot be used: the message says which and why."""
+
+
+class Entry(NamedTuple):
+    """One line of the ledger."""
+
+    seq: int
+    tenant: str
+    learner: str | None
+    kind: str
+    request: str
+    time: float
+    body: dict[str, Any]
+    hash: str
+
+
+class Learner(NamedTuple):
+    """One learner as stored."""
+
+    id: str
+    bundle: str  # the digest of the bundle whose record this is
+    record: bytes
+    seen: float  # seconds since 1970, of the latest event
+    state: dict[str, Any]
+    attention: str | None  # why a person should look, None = nothing
+
+
+def sealed(
+    before: str, seq: int, tenant: str, learner: str | None, kind: str, request: str, time: float, body: str
+) -> str:
+    """Return the hash of a line: of what it says and of the line before it (hex SHA-256)."""
+    content = json.dumps([before, seq, tenant, learner, kind, request, repr(time), body], separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(eq=False)
+class Store:
+    """A connection; one writer at a time. Everything inside `with store.transaction()` is written whole or not at all.
+
+    What was committed is on disk: a killed process, or a machine that lost its power, loses nothing acknowledged.
+    """
+
+    connection: Any
+    mark: str  # the placeholder of this database's parameters
+    grouped: bool = False  # whoever uses it calls `commit` before acknowledging anything
+    _open: bool = field(init=False, default=False)
+
+    @staticmethod
+    def open(url: str) -> Store:
+        """Open or create the store at `url`: a path of an SQLite file, or postgresql://...
+
+        StoreError when it belongs to a newer version, or a driver is missing.
+        """
+        if url.startswith(("postgresql://", "postgres://")):
+            try:
+                import psycopg
+            except ImportError as error:
+                raise StoreError("PostgreSQL needs the driver: pip install 'psycopg[binary]'") from error
+            store = Store(psycopg.connect(url, autocommit=True), "%s")
+            tables = _TABLES.format(bytes="BYTEA")
+        else:
+            path = Path(url.removeprefix("sqlite:///"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=20.0)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-8000"):
+                connection.execute(f"PRAGMA {pragma}")
+            store = Store(connection, "?")
+            tables = _TABLES.format(bytes="BLOB")
+        with store.transaction():
+            for statement in filter(str.strip, tables.split(";")):
+                store.connection.execute(statement)
+            store.run("INSERT INTO head VALUES (1, 0, ?) ON CONFLICT DO NOTHING", [GENESIS])
+            store.run("INSERT INTO meta VALUES ('schema', ?) ON CONFLICT DO NOTHING", [str(SCHEMA)])
+            found = store.rows("SELECT value FROM meta WHERE name = 'schema'")[0][0]
+        if found != str(SCHEMA):
+            raise StoreError(f"{url}: schema {found}, this version reads {SCHEMA}; upgrade trailmark")
+        return store
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Execute one statement; its parameters are written as `?`."""
+        self.connection.execute(statement.replace("?", self.mark), values)
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of one query; its parameters are written as `?`."""
+        found: list[tuple[Any, ...]] = self.connection.execute(statement.replace("?", self.mark), values).fetchall()
+        return found
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold the one writer's place; all is written at the end, or nothing after an exception.
+
+        With `grouped`, it is on disk only after `commit`, which many transactions may share.
+        """
+        if not self._open:
+            self.connection.execute("BEGIN IMMEDIATE" if self.mark == "?" else "BEGIN")
+            self._open = True
+            if self.mark != "?":
+                self.connection.execute("SELECT pg_advisory_xact_lock(7364)")
+        self.connection.execute("SAVEPOINT work")
+        try:
+            yield
+            self.connection.execute("RELEASE SAVEPOINT work")
+        except BaseException:
+            self.connection.execute("ROLLBACK TO SAVEPOINT work")
+            self.connection.execute("RELEASE SAVEPOINT work")
+            raise
+        finally:
+            if not self.grouped:
+                self.commit()
+
+    def commit(self) -> None:
+        """Bring all that transactions wrote to disk."""
+        if self._open:
+            self._open = False
+            self.connection.execute("COMMIT")
+
+    def append(
+        self, tenant: str, learner: str | None, kind: str, request: str, time: float, body: dict[str, Any]
+    ) -> int:
+        """Write one line at the end of the ledger and return its number; inside a transaction."""
+        seq, before = self.rows("SELECT seq, hash FROM head WHERE id = 1")[0]
+        text = json.dumps(body, separators=(",", ":"), sort_keys=True, allow_nan=False)
+        seal = sealed(before, seq + 1, tenant, learner, kind, request, time, text)
+        self.run(
+            "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [seq + 1, tenant, learner, kind, request, time, text, seal],
+        )
+        self.run("UPDATE head SET seq = ?, hash = ? WHERE id = 1", [seq + 1, seal])
+        return int(seq) + 1
+
+    def request(self, tenant: str, request: str) -> Entry | None:
+        """Return the line that a request left, if it came before."""
+        found = self.rows("SELECT * FROM ledger WHERE tenant = ? AND request = ?", [tenant, request])
+        return _entry(found[0]) if found else None
+
+    def ledger(self, tenant: str, learner: str | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Return lines of a tenant, or of one learner, in order."""
+        which, values = ("AND learner = ?", [tenant, after, learner]) if learner is not None else ("", [tenant, after])
+        found = self.rows(
+            f"SELECT * FROM ledger WHERE tenant = ? AND seq > ? {which} ORDER BY seq LIMIT {int(limit)}", values
+        )
+        return [_entry(row) for row in found]
+
+    def every(self, tenant: str, kinds: Sequence[str] = ()) -> Iterator[Entry]:
+        """Yield all lines of a tenant in order, a thousand at a time."""
+        after = 0
+        while lines := self.ledger(tenant, None, after):
+            after = lines[-1].seq
+            yield from (line for line in lines if not kinds or line.kind in kinds)
+
+    def verify(self) -> str | None:
+        """Return what is wrong with the ledger, None when every line is as it was written."""
+        before, expected, after = GENESIS, 1, 0
+        while lines := self.rows("SELECT * FROM ledger WHERE seq > ? ORDER BY seq LIMIT 1000", [after]):
+            for seq, tenant, learner, kind, request, time, body, seal in lines:
+                if seq != expected:
+                    return f"line {expected} is missing"
+                if sealed(before, seq, tenant, learner, kind, request, time, body) != seal:
+                    return f"line {seq} was changed after it was written"
+                before, expected, after = seal, seq + 1, seq
+        seq, last = self.rows("SELECT seq, hash FROM head WHERE id = 1")[0]
+        return None if (seq, last) == (after, before) else f"the ledger ends at line {after}, not at line {seq}"
+
+    def learner(self, tenant: str, id: str) -> Learner | None:
+        """Return one learner, None when the tenant has none of that name."""
+        found = self.learners(tenant, [id])
+        return found[0] if found else None
+
+    def learners(self, tenant: str, ids: Sequence[str]) -> list[Learner]:
+        """Return those of `ids` that the tenant has."""
+        out: list[Learner] = []
+        for at in range(0, len(ids), 500):
+            part = list(ids[at : at + 500])
+            marks = ", ".join("?" * len(part))
+            found = self.rows(
+                f"SELECT id, bundle, record, seen, state, attention FROM learners WHERE tenant = ? AND id IN ({marks})",
+                [tenant, *part],
+            )
+            out += [_learner(row) for row in found]
+        return out
+
+    def roster(self, tenant: str, limit: int = 200, after: str = "") -> list[Learner]:
+        """Return learners by name, those after `after`."""
+        found = self.rows(
+            "SELECT id, bundle, record, seen, state, attention FROM learners "
+            f"WHERE tenant = ? AND id > ? ORDER BY id LIMIT {int(limit)}",
+            [tenant, after],
+        )
+        return [_learner(row) for row in found]
+
+    def waiting(self, tenant: str, before: float) -> list[Learner]:
+        """Return the learners whom a person should look at, or who were last seen before the time `before`."""
+        found = self.rows(
+            "SELECT id, bundle, record, seen, state, attention FROM learners "
+            "WHERE tenant = ? AND (attention IS NOT NULL OR seen < ?) ORDER BY seen",
+            [tenant, before],
+        )
+        return [_learner(row) for row in found]
+
+    def put(self, tenant: str, learner: Learner) -> None:
+        """Write one learner, new or changed."""
+        self.run(
+            "INSERT INTO learners VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET "
+            "bundle = excluded.bundle, record = excluded.record, seen = excluded.seen, state = excluded.state, "
+            "attention = excluded.attention",
+            [
+                tenant,
+                *learner._replace(state=json.dumps(learner.state)),
+            ],
+        )
+
+    def close(self) -> None:
+        """Commit what is open and let go of the database."""
+        self.commit()
+        self.connection.close()
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    seq, tenant, learner, kind, request, time, body, seal = row
+    return Entry(seq, tenant, learner, kind, request, time, json.loads(body), seal)
+
+
+def _learner(row: tuple[Any, ...]) -> Learner:
+    id, bundle, record, seen, state, attention = row
+    return Learner(id, bundle, bytes(record), seen, json.loads(state), attention)
