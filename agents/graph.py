@@ -187,7 +187,8 @@ def session(written: bytes) -> InferenceSession:
 def parity(observer: Observer, policy: Policy, written: bytes, learners: int = 8, steps: int = 24) -> float:
     """Return the largest difference between torch and onnxruntime in what serving says along made-up lives.
 
-    Both walk on with their own beliefs, so errors may add up; people override and veto on the way. inf when a mask differs.
+    Both walk on with their own beliefs, so errors may add up; people override and veto on the way. inf when a mask
+    differs.
     """
     rng = np.random.default_rng(0)
     run, count = session(written), len(observer.catalog.activities)

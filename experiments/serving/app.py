@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 from .asks import DecisionAsk, Decisions, Enrolment, EventAsk, Events, Name, NewKey, Stop, Word
-from .desk import Clash, Desk, Missing
+from .desk import ClashError, Desk, MissingError
 from .keys import Caller, caller, issue
 from .turn import Turn
 from .watch import Watch
@@ -33,12 +33,12 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
     app.add_middleware(Watch, registry=registry, limit=limit)
     decided = Counter("trailmark_decisions", "Decisions", ["kind"], registry=registry)
 
-    @app.exception_handler(Missing)
-    async def missing(_: Request, error: Missing) -> JSONResponse:
+    @app.exception_handler(MissingError)
+    async def missing(_: Request, error: MissingError) -> JSONResponse:
         return _problem(404, str(error.args[0]))
 
-    @app.exception_handler(Clash)
-    async def clash(_: Request, error: Clash) -> JSONResponse:
+    @app.exception_handler(ClashError)
+    async def clash(_: Request, error: ClashError) -> JSONResponse:
         return _problem(409, str(error))
 
     @app.exception_handler(ValueError)

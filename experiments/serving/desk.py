@@ -16,11 +16,11 @@ from .store import Entry, Learner, Store
 DAY = 86400.0
 
 
-class Missing(LookupError):
+class MissingError(LookupError):
     """There is no such learner in this tenant."""
 
 
-class Clash(ValueError):
+class ClashError(ValueError):
     """What is asked for contradicts what was done before."""
 
 
@@ -42,14 +42,14 @@ class Desk:
             before = self.store.request(tenant, request)
             if before is not None:
                 if (before.kind, before.learner) != (kind, learner):
-                    raise Clash(f"request {request!r} was already used for another {before.kind}; use a new id")
+                    raise ClashError(f"request {request!r} was already used for another {before.kind}; use a new id")
                 found["said"] = before.body["answer"]
             yield found
 
     def _learner(self, tenant: str, name: str) -> tuple[Learner, Record]:
         learner = self.store.learner(tenant, name)
         if learner is None:
-            raise Missing(f"no learner {name!r}; enrol first")
+            raise MissingError(f"no learner {name!r}; enrol first")
         if learner.bundle != self.engine.digest:
             return learner, self._again(tenant, learner)
         return learner, self.engine.unpack([learner.record])
@@ -63,7 +63,7 @@ class Desk:
             for line in lines:
                 record = self._relive(record, line)
         if record is None:
-            raise Missing(f"learner {learner.id!r} has no enrolment in the ledger")
+            raise MissingError(f"learner {learner.id!r} has no enrolment in the ledger")
         return record
 
     def _relive(self, record: Record | None, line: Entry) -> Record | None:
@@ -93,12 +93,12 @@ class Desk:
         past: Sequence[tuple[str, float]],
         time: float | None,
     ) -> dict[str, Any]:
-        """Enrol one learner; Clash when there is one of that name, ValueError for an unknown role or activity."""
+        """Enrol one learner; ClashError when there is one of that name, ValueError for an unknown role or activity."""
         with self._once(tenant, "enrol", request, name) as once:
             if "said" in once:
                 return dict(once["said"])
             if self.store.learner(tenant, name) is not None:
-                raise Clash(f"there is a learner {name!r} already")
+                raise ClashError(f"there is a learner {name!r} already")
             now = self.clock() if time is None else time
             role = next(iter(self.engine.about["roles"])) if role is None else role
             record = self.engine.enrol(role, minutes, past)
@@ -176,11 +176,13 @@ class Desk:
                 before = self.store.request(tenant, request)
                 if before is not None:
                     if (before.kind, before.learner) != ("decision", name):
-                        raise Clash(f"request {request!r} was already used for another {before.kind}; use a new id")
+                        raise ClashError(
+                            f"request {request!r} was already used for another {before.kind}; use a new id"
+                        )
                     said[i] = before.body["answer"]
                     continue
                 if request in seen:
-                    raise Clash(f"request {request!r} stands twice in one batch; use a new id for each")
+                    raise ClashError(f"request {request!r} stands twice in one batch; use a new id for each")
                 seen.add(request)
                 now = self.clock() if time is None else time
                 learner, record = self._learner(tenant, name)

@@ -1,0 +1,92 @@
+"""The ledger: nothing acknowledged is lost, nothing is written twice, and tampering is found."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from trailmark.experiments.serving.store import Learner, Store, StoreError
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store.open(str(tmp_path / "s.db"))
+    for i in range(5):
+        with store.transaction():
+            store.append("t", f"l{i % 2}", "event", f"r{i}", float(i), {"value": i})
+    return store
+
+
+def test_lines_come_back_in_order(store: Store) -> None:
+    assert [line.body["value"] for line in store.every("t")] == [0, 1, 2, 3, 4]
+    assert [line.seq for line in store.ledger("t", "l1")] == [2, 4]
+    assert store.request("t", "r3").body == {"value": 3}  # type: ignore[union-attr]
+    assert store.request("other", "r3") is None
+    assert store.verify() is None
+
+
+@pytest.mark.parametrize(
+    ("harm", "fault"),
+    [
+        ("UPDATE ledger SET body = '{\"value\":9}' WHERE seq = 3", "line 3 was changed"),
+        ("UPDATE ledger SET learner = 'x' WHERE seq = 1", "line 1 was changed"),
+        ("UPDATE ledger SET time = 7.5 WHERE seq = 2", "line 2 was changed"),
+        ("DELETE FROM ledger WHERE seq = 3", "line 3 is missing"),
+        ("DELETE FROM ledger WHERE seq = 5", "ends at line 4, not at line 5"),
+        ("UPDATE ledger SET hash = 'x' WHERE seq = 5", "line 5 was changed"),
+    ],
+)
+def test_tampering_is_found(store: Store, harm: str, fault: str) -> None:
+    store.connection.execute(harm)
+    assert fault in str(store.verify())
+
+
+def test_a_transaction_is_whole_or_nothing(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.transaction():
+        store.append("t", "l", "event", "new", 9.0, {})
+        store.put("t", Learner("l", "b", b"x", 0.0, {}, None))
+        raise RuntimeError
+    assert store.request("t", "new") is None
+    assert store.learner("t", "l") is None
+    assert store.verify() is None
+
+
+def test_grouped_transactions_reach_the_disk_with_one_commit(store: Store, tmp_path: Path) -> None:
+    store.grouped = True
+    for i in range(3):
+        with store.transaction():
+            store.append("t", "l", "event", f"g{i}", 9.0, {})
+    with pytest.raises(RuntimeError), store.transaction():
+        store.append("t", "l", "event", "lost", 9.0, {})
+        raise RuntimeError
+    other = sqlite3.connect(tmp_path / "s.db")
+    assert other.execute("SELECT count(*) FROM ledger").fetchone() == (5,)
+    store.commit()
+    assert other.execute("SELECT count(*) FROM ledger").fetchone() == (8,)
+    assert store.verify() is None
+
+
+def test_a_request_id_cannot_be_written_twice(store: Store) -> None:
+    with pytest.raises(sqlite3.IntegrityError), store.transaction():
+        store.append("t", "l", "event", "r1", 9.0, {})
+    with store.transaction():
+        store.append("other", "l", "event", "r1", 9.0, {})
+
+
+def test_learners_are_kept_by_tenant(store: Store) -> None:
+    ada = Learner("ada", "bundle", b"\x00\x01", 3.5, {"wrong": 1}, "look")
+    with store.transaction():
+        store.put("t", ada)
+        store.put("t", ada._replace(seen=4.5))
+    assert store.learner("t", "ada") == ada._replace(seen=4.5)
+    assert store.learner("other", "ada") is None
+    assert [one.id for one in store.waiting("t", 0.0)] == ["ada"]
+    assert store.roster("t", after="ada") == []
+
+
+def test_a_newer_schema_is_refused(store: Store, tmp_path: Path) -> None:
+    store.connection.execute("UPDATE meta SET value = '99' WHERE name = 'schema'")
+    with pytest.raises(StoreError, match="schema 99"):
+        Store.open(str(tmp_path / "s.db"))
