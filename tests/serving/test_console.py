@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("playwright")
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 
 import uvicorn
 from playwright.sync_api import Page, sync_playwright
@@ -23,6 +21,9 @@ from playwright.sync_api import Page, sync_playwright
 from trailmark.experiments.serving.app import application
 from trailmark.experiments.serving.desk import Desk
 from trailmark.experiments.serving.keys import issue
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 
 
 @pytest.fixture
