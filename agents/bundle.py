@@ -46,22 +46,16 @@ class PolicyBundle:
     def export(self, folder: Path) -> None:
         """Write what `save` writes, and with it the whole serving step for runtimes without torch.
 
-        policy.onnx is the graph, serving.json says its inputs, outputs and catalogue, start.npz is the record of a
-        learner nobody knows yet. GraphError when this policy or tracer cannot be exported; then nothing is written.
+        policy.onnx is the graph; serving.json says its inputs and outputs, the catalogue, and the record of a learner
+        nobody knows yet. GraphError when this policy or tracer cannot be exported; then nothing is written.
         """
-        import io
-
-        import numpy as np
-
         from .graph import graph
 
-        written, description, arrays = graph(self.observer, self.policy)
-        start = io.BytesIO()
-        np.savez(start, allow_pickle=False, **arrays)
-        tree, saved = pack({"observer": self.observer, "policy": self.policy})
+        written, description = graph(self.observer, self.policy)
+        tree, arrays = pack({"observer": self.observer, "policy": self.policy})
         card = json.dumps(self.card, indent=1, allow_nan=False, sort_keys=True)
-        extra = {"card.json": card, "serving.json": description}
-        write(Path(folder), tree, saved, extra, {"policy.onnx": written, "start.npz": start.getvalue()})
+        texts = {"card.json": card, "serving.json": description}
+        write(Path(folder), tree, arrays, texts, {"policy.onnx": written})
 
     @staticmethod
     def load(folder: Path, allow: Sequence[str] = ()) -> PolicyBundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import logging
@@ -117,8 +118,8 @@ def inputs(record: Record, event: Event) -> Arrays:
     return {name: t.numpy() for name, t in [*pairs, *named("event", event)]}
 
 
-def graph(observer: Observer, policy: Policy) -> tuple[bytes, str, Arrays]:
-    """Return the ONNX graph, its description as JSON, and the arrays of a new learner's record.
+def graph(observer: Observer, policy: Policy) -> tuple[bytes, str]:
+    """Return the ONNX graph and its description as JSON, with the record of a learner nobody knows yet.
 
     The batch axis is free. GraphError when the policy, the tracer or a guard cannot be expressed, or when
     onnxruntime's answers differ from torch's by more than 1e-5 (where onnxruntime is installed).
@@ -171,8 +172,7 @@ def graph(observer: Observer, policy: Policy) -> tuple[bytes, str, Arrays]:
             raise GraphError(f"onnxruntime cannot run {what}: {str(error).strip()}") from error
         if not apart <= TOLERANCE:
             raise GraphError(f"{what}: onnxruntime and torch differ by {apart:.1e}, more than {TOLERANCE:.0e}")
-    arrays = {name: value[:1] for name, value in inputs(one, event).items() if name.startswith("record.")}
-    return written, describe(observer.catalog, feed, outs), arrays
+    return written, describe(observer.catalog, inputs(one, event), outs)
 
 
 def session(written: bytes) -> InferenceSession:
@@ -250,13 +250,23 @@ def _without_truth_choices(model: ModelProto) -> None:
 
 
 def describe(catalog: Catalog, feed: Arrays, outs: list[str]) -> str:
-    """Return the JSON that a runtime in any language needs beside the graph: names, types, shapes, the catalogue."""
+    """Return the JSON that a runtime in any language needs beside the graph.
+
+    The names, types and shapes of its inputs, the catalogue, and the record of a new learner: little-endian bytes in
+    base64, row by row.
+    """
     goals = catalog.goals()
+    start = {
+        name: base64.b64encode(np.ascontiguousarray(value[:1]).tobytes()).decode()
+        for name, value in feed.items()
+        if name.startswith("record.")
+    }
     content = {
         "schema": SCHEMA,
         "opset": OPSET,
         "inputs": [{"name": k, "type": str(v.dtype), "shape": ["batch", *v.shape[1:]]} for k, v in feed.items()],
         "outputs": outs,
+        "start": start,
         "activities": [
             {"id": a.id, "title": a.title, "kind": a.kind, "minutes": a.minutes, "skills": list(a.skills)}
             for a in catalog.activities

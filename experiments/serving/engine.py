@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Sequence
@@ -72,7 +73,7 @@ class Engine:
         for name, value in sums.items():
             if hashlib.sha256(_bytes(folder, name)).hexdigest() != value:
                 raise EngineError(f"{folder / name}: changed since it was exported; export the bundle again")
-        missing = [name for name in ("policy.onnx", "serving.json", "start.npz", "card.json") if name not in sums]
+        missing = [name for name in ("policy.onnx", "serving.json", "card.json") if name not in sums]
         if missing:
             raise EngineError(f"{folder}: has no {missing[0]}; export it with `trailmark export` (without --no-onnx)")
         about = _json(folder, "serving.json")
@@ -83,8 +84,13 @@ class Engine:
         session = onnxruntime.InferenceSession(
             _bytes(folder, "policy.onnx"), options, providers=["CPUExecutionProvider"]
         )
-        with np.load(folder / "start.npz", allow_pickle=False) as arrays:
-            blank = {name: arrays[name] for name in arrays.files}
+        blank = {
+            one["name"]: np.frombuffer(
+                base64.b64decode(about["start"][one["name"]]), np.dtype(one["type"]).newbyteorder("<")
+            ).reshape(1, *one["shape"][1:])
+            for one in about["inputs"]
+            if one["name"] in about["start"]
+        }
         digest = hashlib.sha256(_bytes(folder, "checksums.json")).hexdigest()
         return Engine(about, _json(folder, "card.json"), blank, session, digest)
 

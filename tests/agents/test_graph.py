@@ -25,19 +25,18 @@ pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module")
-def made(onboarding: World, build: Callable[[str, Space], Agent]) -> tuple[Policy, bytes, dict[str, np.ndarray]]:
+def made(onboarding: World, build: Callable[[str, Space], Agent]) -> tuple[Policy, bytes]:
     policy = build("ppo", onboarding.observer.space).decide()
-    written, _, arrays = graph(onboarding.observer, policy)
-    return policy, written, arrays
+    return policy, graph(onboarding.observer, policy)[0]
 
 
-def test_onnxruntime_says_what_torch_says(onboarding: World, made: tuple[Policy, bytes, dict[str, np.ndarray]]) -> None:
-    policy, written, _ = made
+def test_onnxruntime_says_what_torch_says(onboarding: World, made: tuple[Policy, bytes]) -> None:
+    policy, written = made
     assert parity(onboarding.observer, policy, written, learners=16, steps=40) <= 1e-5
 
 
-def test_parity_notices_another_policy(onboarding: World, made: tuple[Policy, bytes, dict[str, np.ndarray]]) -> None:
-    policy, written, _ = made
+def test_parity_notices_another_policy(onboarding: World, made: tuple[Policy, bytes]) -> None:
+    policy, written = made
     weights = tuple(w + 0.05 for w in policy.weights)  # type: ignore[attr-defined]
     assert parity(onboarding.observer, replace(policy, weights=weights), written) > 1e-3  # type: ignore[type-var]
 
@@ -45,12 +44,12 @@ def test_parity_notices_another_policy(onboarding: World, made: tuple[Policy, by
 def test_a_memory_model_with_gaps_of_days(onboarding: World, build: Callable[[str, Space], Agent]) -> None:
     log, catalog = Sample().load()
     observer = replace(onboarding.observer, tracer=FSRS().fit(log, catalog))
-    written, _, _ = graph(observer, build("linucb", observer.space).decide())
+    written, _ = graph(observer, build("linucb", observer.space).decide())
     assert written
 
 
-def test_one_learner_or_many_in_a_batch(onboarding: World, made: tuple[Policy, bytes, dict[str, np.ndarray]]) -> None:
-    policy, written, _ = made
+def test_one_learner_or_many_in_a_batch(onboarding: World, made: tuple[Policy, bytes]) -> None:
+    policy, written = made
     run = session(written)
     record = map_tensors(lambda t: t.expand(5, *t.shape[1:]).contiguous(), start(onboarding.observer))
     event = Event(
@@ -85,9 +84,7 @@ def test_what_cannot_be_exported_says_so_and_leaves_nothing(onboarding: World, t
     assert not list(tmp_path.iterdir())
 
 
-def test_the_exported_bundle_is_whole(
-    onboarding: World, made: tuple[Policy, bytes, dict[str, np.ndarray]], tmp_path: Path
-) -> None:
+def test_the_exported_bundle_is_whole(onboarding: World, made: tuple[Policy, bytes], tmp_path: Path) -> None:
     PolicyBundle(onboarding.observer, made[0], {"name": "x"}).export(tmp_path / "bundle")
     assert PolicyBundle.load(tmp_path / "bundle").card == {"name": "x"}
     about = json.loads((tmp_path / "bundle" / "serving.json").read_text())

@@ -215,7 +215,7 @@ def test_a_changed_byte_and_a_missing_graph_are_refused(bundle: PolicyBundle, fo
     bundle.save(tmp_path / "plain")
     with pytest.raises(EngineError, match="--no-onnx"):
         Engine.load(tmp_path / "plain")
-    with pytest.raises(EngineError, match="is .* a bundle"):
+    with pytest.raises(EngineError, match=r"is .* a bundle"):
         Engine.load(tmp_path)
 
 

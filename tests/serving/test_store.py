@@ -19,6 +19,13 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
+def fails(store: Store, request: str) -> None:
+    with store.transaction():
+        store.append("t", "l", "event", request, 9.0, {})
+        store.put("t", Learner("l", "b", b"x", 0.0, {}, None))
+        raise RuntimeError
+
+
 def test_lines_come_back_in_order(store: Store) -> None:
     assert [line.body["value"] for line in store.every("t")] == [0, 1, 2, 3, 4]
     assert [line.seq for line in store.ledger("t", "l1")] == [2, 4]
@@ -44,10 +51,8 @@ def test_tampering_is_found(store: Store, harm: str, fault: str) -> None:
 
 
 def test_a_transaction_is_whole_or_nothing(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.transaction():
-        store.append("t", "l", "event", "new", 9.0, {})
-        store.put("t", Learner("l", "b", b"x", 0.0, {}, None))
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fails(store, "new")
     assert store.request("t", "new") is None
     assert store.learner("t", "l") is None
     assert store.verify() is None
@@ -58,9 +63,8 @@ def test_grouped_transactions_reach_the_disk_with_one_commit(store: Store, tmp_p
     for i in range(3):
         with store.transaction():
             store.append("t", "l", "event", f"g{i}", 9.0, {})
-    with pytest.raises(RuntimeError), store.transaction():
-        store.append("t", "l", "event", "lost", 9.0, {})
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fails(store, "lost")
     other = sqlite3.connect(tmp_path / "s.db")
     assert other.execute("SELECT count(*) FROM ledger").fetchone() == (5,)
     store.commit()
