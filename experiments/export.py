@@ -11,6 +11,8 @@ def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser("trailmark export", description=__doc__)
     parser.add_argument("run", help="a run's id (or its start, or `latest`)")
     parser.add_argument("--to", required=True, help="folder to write; it must not exist, or be an older bundle")
+    parser.add_argument("--register", metavar="MODEL", help="register it in MLflow as a version of this model")
+    parser.add_argument("--alias", default="challenger", help="the alias of that version (default: %(default)s)")
     parser.add_argument("--no-onnx", action="store_true", help="leave the graph for other runtimes out")
     parser.add_argument("--output", default="runs", help="folder of local runs")
     args = parser.parse_args(words)
@@ -21,6 +23,8 @@ def main(words: list[str]) -> None:
     from .compose import complain
     from .runs import RunError, find
 
+    if args.register and args.no_onnx:
+        parser.error("--register needs the graph: leave --no-onnx out")
     target = Path(args.to)
     try:
         run = find(args.output, args.run)
@@ -43,3 +47,8 @@ def main(words: list[str]) -> None:
     count = len(again.observer.catalog.activities)
     print(f"{target}: {type(again.policy).__name__} for {count} activities, from run {run.id}")
     print(f"a new learner would get: {first.title} (p = {first.probability:.2f})")
+    if args.register:
+        from .track import register
+
+        number = register(target, args.register, args.alias, run.id)
+        print(f"registered: models:/{args.register}/{number}, alias {args.alias}")

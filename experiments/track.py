@@ -162,3 +162,42 @@ class Track:
             self.flush()
         finally:
             self._client.set_terminated(self.run_id, status)
+
+
+def register(folder: Path, name: str, alias: str | None, run_id: str | None = None) -> int:
+    """Register the exported bundle in `folder` as a version of the model `name` and return the version.
+
+    It is logged as a pyfunc with a tensor signature; `alias` ("challenger", "champion") then points to it.
+    """
+    from importlib import resources
+    from importlib.metadata import version
+
+    from .serving.engine import Engine, Happening
+
+    engine = Engine.load(folder)
+    feed = engine.feed(engine.blank, [Happening()])
+    known = client()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow
+        from mlflow.models import ModelSignature
+        from mlflow.types import Schema, TensorSpec
+
+        def specs(arrays: dict[str, Any]) -> Schema:
+            return Schema([TensorSpec(value.dtype, (-1, *value.shape[1:]), key) for key, value in arrays.items()])
+
+        answers = dict(zip(engine.outputs, engine.session.run(None, feed), strict=True))
+        mlflow.set_tracking_uri(store())
+        model = mlflow.pyfunc.log_model(
+            name="policy",
+            python_model=str(resources.files("trailmark.experiments.serving").joinpath("pyfunc_code.py")),
+            artifacts={"bundle": str(folder)},
+            signature=ModelSignature(specs(feed), specs(answers)),
+            pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy", "onnxruntime")],
+            registered_model_name=name,
+            metadata={"bundle": engine.digest, "run": run_id or ""},
+        )
+    number = int(model.registered_model_version)
+    if alias:
+        known.set_registered_model_alias(name, alias, str(number))
+    return number

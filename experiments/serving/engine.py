@@ -110,7 +110,7 @@ class Engine:
         return [[place[skill] for skill in activity["skills"]] for activity in self.activities]
 
     @cached_property
-    def _outputs(self) -> list[str]:
+    def outputs(self) -> list[str]:
         return [output.name for output in self.session.get_outputs()]
 
     @cached_property
@@ -144,17 +144,20 @@ class Engine:
 
     def step(self, record: Record, happenings: Sequence[Happening]) -> tuple[Record, Sight]:
         """Return the records after what happened to each learner, and what the graph then says of them."""
+        found = dict(zip(self.outputs, self.session.run(None, self.feed(record, happenings)), strict=True))
+        after = {name: found[f"{name}'"] for name in self._columns}
+        return after, Sight(*(found[name] for name in Sight._fields))
+
+    def feed(self, record: Record, happenings: Sequence[Happening]) -> Record:
+        """Return what the graph takes."""
         days, activity, correct, minutes, accepted = zip(*happenings, strict=True)
-        feed = record | {
+        return record | {
             "event.days": np.asarray(days, np.float32),
             "event.activity": np.asarray(activity, np.int64),
             "event.correct": np.asarray(correct, np.float32),
             "event.minutes": np.asarray(minutes, np.float32),
             "event.accepted": np.asarray(accepted, np.bool_),
         }
-        found = dict(zip(self._outputs, self.session.run(None, feed), strict=True))
-        after = {name: found[f"{name}'"] for name in self._columns}
-        return after, Sight(*(found[name] for name in Sight._fields))
 
     def pack(self, record: Record, i: int = 0) -> bytes:
         """Return the record of learner `i` as bytes."""
