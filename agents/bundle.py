@@ -138,7 +138,7 @@ class PolicyBundle:
         probabilities, mask = self.policy(observation)[0], observation.mask[0]
         order = torch.argsort(probabilities.masked_fill(~mask, -1.0), descending=True, stable=True)
         return [
-            Suggestion(a.id, a.title, float(probabilities[i]), _reasons(self.observer, record, observation, i))
+            Suggestion(a.id, a.title, float(probabilities[i]), reasons_for(self.observer, record, observation, i))
             for i, a in ((i, self.observer.catalog.activities[i]) for i in order[: min(k, int(mask.sum()))].tolist())
         ]
 
@@ -149,7 +149,7 @@ def _score(activity: str, correct: float) -> float:
     return float(correct)
 
 
-def _reasons(observer: Observer, record: Record, observation: Observation, activity: int) -> tuple[str, ...]:
+def reasons_for(observer: Observer, record: Record, observation: Observation, activity: int) -> tuple[str, ...]:
     """Return in plain words what speaks for `activity` for the one learner of `record`."""
     catalog, chosen = observer.catalog, observer.catalog.activities[activity]
     mastery = observer.tracer.mastery(record.belief)[0]

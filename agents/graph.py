@@ -238,7 +238,7 @@ def _without_truth_choices(model: ModelProto) -> None:
         if node.op_type != "Where" or kind.get(node.output[0]) != TensorProto.BOOL:
             nodes.append(node)
             continue
-        when, yes, no, out = *node.input, node.output[0]
+        (when, yes, no), out = node.input, node.output[0]
         nodes += [
             helper.make_node("Not", [when], [f"{out}.not"]),
             helper.make_node("And", [when, yes], [f"{out}.yes"]),

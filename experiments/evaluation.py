@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..agents.agent import Policy
-from ..agents.bundle import reasons
+from ..agents.bundle import reasons_for
 from ..agents.loop import Play, live, play
 from ..data.catalog import Catalog
 from ..data.log import Log
@@ -112,7 +112,7 @@ def pathway(world: World, name: str, policy: Policy, seed: int) -> dict[str, Any
                 "probability": float(probabilities[0, index]),
                 "allowed": int(seen.mask[0].sum()),
                 "correct": float(moment.response.correct[0]),
-                "reason": " ".join(reasons(world.observer, record, seen, index)),
+                "reason": " ".join(reasons_for(world.observer, record, seen, index)),
                 "skill": catalog.skills[changed].title,
                 "before": float(before[changed]),
                 "after": float(after[changed]),

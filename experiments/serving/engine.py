@@ -46,7 +46,7 @@ class Sight(NamedTuple):
 
     def row(self, i: int) -> Sight:
         """Return what it says of learner `i` alone."""
-        return Sight(*(column[i : i + 1] for column in self))
+        return Sight._make(column[i : i + 1] for column in self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -236,10 +236,7 @@ class Store:
             "INSERT INTO learners VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET "
             "bundle = excluded.bundle, record = excluded.record, seen = excluded.seen, state = excluded.state, "
             "attention = excluded.attention",
-            [
-                tenant,
-                *learner._replace(state=json.dumps(learner.state)),
-            ],
+            [tenant, *learner[:4], json.dumps(learner.state), learner.attention],
         )
 
     def close(self) -> None:
