@@ -59,7 +59,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	@echo 'Installing into $(VENV): about 2 GB, a few minutes the first time.'
 	$(PIP) setuptools wheel
-	$(PIP) --no-build-isolation --editable '.[dev,sweep]'
+	$(PIP) --no-build-isolation --editable '.[dev,sweep,export,serve]'
 	@touch $@
 
 clean:

@@ -124,6 +124,8 @@ def graph(observer: Observer, policy: Policy) -> tuple[bytes, str]:
     The batch axis is free. GraphError when the policy, the tracer or a guard cannot be expressed, or when
     onnxruntime's answers differ from torch's by more than 1e-5 (where onnxruntime is installed).
     """
+    if importlib.util.find_spec("onnxscript") is None:
+        raise GraphError("ONNX export needs its packages: pip install 'trailmark[export]'")
     what = f"{type(policy).__name__} with {type(observer.tracer).__name__}"
     one = start(observer)
     record = map_tensors(lambda t: t.expand(3, *t.shape[1:]).contiguous(), one)
