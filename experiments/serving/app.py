@@ -28,6 +28,7 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
         desk.store.close()  # after the last request was answered
 
     turn = Turn(desk.store)
+    callers: dict[str, Caller] = {}  # by key, as far as they have asked
     app = FastAPI(title="Trailmark", version="1", lifespan=life, description="What next, for whom, and why.")
     registry = CollectorRegistry()
     app.add_middleware(Watch, registry=registry, limit=limit)
@@ -48,8 +49,11 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
     def asker(role: str) -> Callable[..., Awaitable[Caller]]:
         async def whose(authorization: Annotated[str | None, Header()] = None) -> Caller:
             scheme, _, key = (authorization or "").partition(" ")
-            known = scheme.lower() == "bearer" and bool(key)
-            found = await turn.read(lambda: caller(desk.store, key)) if known else None
+            found = callers.get(key) if scheme.lower() == "bearer" else None
+            if found is None and scheme.lower() == "bearer" and key:
+                found = await turn.read(lambda: caller(desk.store, key))
+                if found is not None:
+                    callers[key] = found
             if found is None:
                 raise HTTPException(401, "say Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
             if not found.may(role):

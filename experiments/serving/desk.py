@@ -155,8 +155,7 @@ class Desk:
         attempts = np.zeros(len(self.engine.about["skills"]))
         for activity in np.flatnonzero(tried):
             attempts[self.engine.skills_of[activity]] += tried[activity]
-        titles = [skill["title"] for skill in self.engine.about["skills"]]
-        return self.rule.reason(state, attempts, sight.mastery[0], titles, days)
+        return self.rule.reason(state, attempts, sight.mastery[0], self.engine.titles, days)
 
     def decide(
         self, tenant: str, request: str, name: str, k: int, days: float | None, time: float | None
@@ -218,7 +217,7 @@ class Desk:
         stopped: bool,
     ) -> dict[str, Any]:
         request, name, k, _, _ = asked
-        names = [activity["id"] for activity in self.engine.activities]
+        names = self.engine.names
         pinned = int(record["record.override"][0]) >= 0
         vetoed = record["record.veto"][0]
         paused = (stopped or bool(learner.state.get("paused"))) and not pinned
@@ -229,8 +228,8 @@ class Desk:
         answer |= {"suggestions": [], "paused": paused, "attention": attention, "bundle": self.engine.digest}
         if not paused and not nothing:
             place, p = choose(sight.probabilities[0], f"{self.seed}:{tenant}", request)
-            order = [place, *(i for i in np.argsort(-sight.probabilities[0], kind="stable") if i != place)]
-            shown = [int(i) for i in order if sight.mask[0, i]][:k]
+            order = allowed[np.argsort(-sight.probabilities[0, allowed], kind="stable")].tolist()
+            shown = [place, *(i for i in order if i != place)][:k]
             answer |= {"activity": names[place], "propensity": p}
             answer["suggestions"] = [
                 {
@@ -246,8 +245,8 @@ class Desk:
             "days": days,
             "step": int(record["record.step"][0]),
             "role": learner.state["role"],
-            "allowed": [names[i] for i in allowed],
-            "probabilities": [float(sight.probabilities[0, i]) for i in allowed],
+            "allowed": [names[i] for i in allowed.tolist()],
+            "probabilities": sight.probabilities[0, allowed].tolist(),
             "override": pinned,
             "handover": bool(sight.handover[0]),
             "bundle": self.engine.digest,

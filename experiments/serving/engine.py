@@ -104,6 +104,16 @@ class Engine:
         return {activity["id"]: i for i, activity in enumerate(self.activities)}
 
     @cached_property
+    def names(self) -> list[str]:
+        """The ids of the activities."""
+        return [activity["id"] for activity in self.activities]
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """The titles of the skills."""
+        return [skill["title"] for skill in self.about["skills"]]
+
+    @cached_property
     def skills_of(self) -> list[list[int]]:
         """The places of each activity's skills."""
         place = {skill["id"]: i for i, skill in enumerate(self.about["skills"])}
@@ -169,8 +179,9 @@ class Engine:
         for name in self._columns:
             like = self.blank[name]
             size, shape = like[0].nbytes, like.shape[1:]
-            rows = [np.frombuffer(blob, like.dtype, like[0].size, at).reshape(shape) for blob in blobs]
-            out[name], at = np.stack(rows), at + size
+            rows = [np.frombuffer(blob, like.dtype, like[0].size, at) for blob in blobs]
+            out[name] = (rows[0] if len(rows) == 1 else np.concatenate(rows)).reshape(len(rows), *shape)
+            at += size
         if any(len(blob) != at for blob in blobs):
             raise ValueError(f"a record has {len(blobs[0])} bytes; this bundle's have {at}")
         return out

@@ -62,7 +62,8 @@ def sealed(
     before: str, seq: int, tenant: str, learner: str | None, kind: str, request: str, time: float, body: str
 ) -> str:
     """Return the hash of a line: of what it says and of the line before it (hex SHA-256)."""
-    content = json.dumps([before, seq, tenant, learner, kind, request, repr(time), body], separators=(",", ":"))
+    who = "-" if learner is None else f"+{learner}"  # no name holds a line break
+    content = "\n".join((before, str(seq), tenant, who, kind, request, repr(time), body))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
