@@ -33,7 +33,7 @@ def main(words: list[str]) -> None:
     from .build import ConfigError, check, facts, fit_student, make_baselines
     from .compose import complain
     from .console import Console
-    from .runs import RunError, find, read_config
+    from .runs import RunError, find, read_config, write_json
 
     torch.set_num_threads(1)
     console = Console()
@@ -73,6 +73,11 @@ def main(words: list[str]) -> None:
         "eval_seeds": args.seeds,
     }
     console.table(shown)
+    kind = Path(args.student).stem if args.student else "same"
+    path = run.folder / "evaluations" / f"{kind}-seed{args.seed}-{args.seeds}x{args.learners}.json"
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, shown)
+    console.say(f"saved: {path}")
 
 
 def _student(name: str) -> Path:

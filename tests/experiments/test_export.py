@@ -30,15 +30,15 @@ def test_export_is_the_runs_own_policy(finished, target: Path) -> None:
     assert theirs.card == ours.card
     assert torch.equal(theirs.policy.theta, ours.policy.theta)
     assert theirs.recommend(theirs.enrol(), 3) == ours.recommend(ours.enrol(), 3)
-    assert {path.suffix for path in target.iterdir()} == {".json", ".safetensors"}
+    assert {path.suffix for path in target.iterdir()} == {".json", ".safetensors", ".onnx"}
 
 
 def test_export_replaces_an_older_bundle_only(finished, target: Path) -> None:
-    assert finished.call("export", "latest", "--to", str(target)).status == 0
-    assert finished.call("export", finished.run.name[:8], "--to", str(target)).status == 0
+    assert finished.call("export", "latest", "--to", str(target), "--no-onnx").status == 0
+    assert finished.call("export", finished.run.name[:8], "--to", str(target), "--no-onnx").status == 0
     foreign = target.with_name("foreign")
     foreign.mkdir()
-    assert finished.call("export", "latest", "--to", str(foreign)).status == 0, "an empty folder is free"
+    assert finished.call("export", "latest", "--to", str(foreign), "--no-onnx").status == 0, "an empty folder is free"
     shutil.rmtree(foreign)
     foreign.mkdir()
     (foreign / "thesis.tex").write_text("years of work")
@@ -138,6 +138,9 @@ def test_evaluate_repeats_itself_on_fresh_learners(finished) -> None:
     assert rows(first.out) == rows(second.out)
     assert {row.split("│")[1].strip(" *") for row in rows(first.out)} >= {"linucb", "random", "gap_per_minute"}
     assert re.search(r"linucb minus \w+: ", first.out)
+    (saved,) = (finished.run / "evaluations").glob("same-seed1-*.json")
+    assert str(saved.relative_to(finished.run)) in first.out
+    assert json.loads(saved.read_text())["policies"][0]["name"] == "linucb"
     assert rows(finished.call("evaluate", "latest", *FEW, "--seed", "2").out) != rows(first.out)
 
 
