@@ -40,9 +40,12 @@ def concrete() -> Iterator[type[Tracer]]:
 
 
 MODELS: dict[str, Tracer] = {kind.__name__: kind() for kind in concrete()}  # as they come
+NEURAL = ("AKT", "DKT", "DKVMN", "Ensemble", "SAKT", "SimpleKT")
+for _name in ("AKT", "SAKT", "SimpleKT"):  # as they come, but small: the log is too
+    MODELS[_name] = replace(MODELS[_name], width=16, heads=2, feed=32, rate=0.01, length=40)  # type: ignore[call-arg]
 MODELS |= {"BKT of one class": BKT(classes=1), "BKT that forgets": BKT(forgets=True)}
 MODELS |= {"PFA unbounded": PFA(monotone=False)}
-MONOTONE = [name for name in MODELS if name != "PFA unbounded"]
+MONOTONE = [name for name in MODELS if name not in ("PFA unbounded", *NEURAL)]  # the others may fall
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +222,7 @@ def test_multi_skill_activities_touch_their_skills_alone(tracer: Tracer, program
 
     So do models of one ability, of all answers, or of a hidden state: they move everything by their nature.
     """
-    if type(tracer).__name__ in ("BestLR", "DKT", "Rasch"):
+    if type(tracer).__name__ in ("BestLR", "Rasch", *NEURAL):
         pytest.skip("this model shares what an answer says across skills")
     belief = tracer.draw(Rng.enrol(0, 0, 7))
     before = tracer.mastery(belief)
