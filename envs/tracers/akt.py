@@ -141,8 +141,7 @@ class AKT(Tracer):
 
     def predict(self, belief: AKTBelief) -> Tensor:
         looks = self.fitted().looks
-        everything = torch.arange(looks.skills.index.shape[0], device=belief.n_answers.device)
-        return chance(self._logits(belief, looks.question(everything)[None]))
+        return chance(self._logits(belief, looks.question(looks.everything())[None]))
 
     def predict_at(self, belief: AKTBelief, activity: Tensor) -> Tensor:
         return chance(self._logits(belief, self.fitted().looks.question(activity)[:, None]))[:, 0]

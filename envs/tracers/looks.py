@@ -69,6 +69,10 @@ class Looks:
             add = add + self.ease[activity][..., None] * surprise
         return self.question(activity) + add
 
+    def everything(self) -> Tensor:
+        """Return (A,) int64, every activity."""
+        return torch.arange(self.skills.index.shape[0], device=self.concept.device)
+
     def skill(self) -> Tensor:
         """Return (K, D), how an activity of each skill alone looks."""
         return self.concept

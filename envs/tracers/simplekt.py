@@ -133,8 +133,7 @@ class SimpleKT(Tracer):
 
     def predict(self, belief: SimpleKTBelief) -> Tensor:
         looks = self.fitted().looks
-        everything = torch.arange(looks.skills.index.shape[0], device=belief.n_answers.device)
-        return chance(self._logits(belief, looks.question(everything)[None]))
+        return chance(self._logits(belief, looks.question(looks.everything())[None]))
 
     def predict_at(self, belief: SimpleKTBelief, activity: Tensor) -> Tensor:
         return chance(self._logits(belief, self.fitted().looks.question(activity)[:, None]))[:, 0]
