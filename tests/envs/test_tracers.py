@@ -28,6 +28,7 @@ from trailmark.envs.rng import Rng
 from trailmark.envs.rows import map_tensors, take
 from trailmark.envs.tracer import Evidence, Tracer
 from trailmark.envs.tracers.bkt import BKT
+from trailmark.envs.tracers.dkvmn import DKVMN
 from trailmark.envs.tracers.pfa import PFA
 
 
@@ -40,9 +41,10 @@ def concrete() -> Iterator[type[Tracer]]:
 
 
 MODELS: dict[str, Tracer] = {kind.__name__: kind() for kind in concrete()}  # as they come
-NEURAL = ("AKT", "DKT", "DKVMN", "Ensemble", "SAKT", "SimpleKT")
-for _name in ("AKT", "SAKT", "SimpleKT"):  # as they come, but small: the log is too
+NEURAL = ("AKT", "DKT", "DKVMN", "SAKT", "SimpleKT")
+for _name in ("AKT", "SAKT", "SimpleKT"):  # small, as the log is
     MODELS[_name] = replace(MODELS[_name], width=16, heads=2, feed=32, rate=0.01, length=40)  # type: ignore[call-arg]
+MODELS["DKVMN"] = DKVMN(width=16, slots=8, rate=0.02)
 MODELS |= {"BKT of one class": BKT(classes=1), "BKT that forgets": BKT(forgets=True)}
 MODELS |= {"PFA unbounded": PFA(monotone=False)}
 MONOTONE = [name for name in MODELS if name not in ("PFA unbounded", *NEURAL)]  # the others may fall
