@@ -62,7 +62,7 @@ class AKTNetwork(Network[AKTParameters]):
         y = attend(p.answers, m.heads, y, None, y @ p.answers.value, False, noise)
         x = attend(p.questions, m.heads, x, None, x @ p.questions.value, False, noise)
         x = attend(p.states, m.heads, x, None, y @ p.states.value, True, noise)
-        return p.head.logits(x, question), m.ridge * p.looks.penalty(batch.activity[batch.real])
+        return p.head.logits(x, question, noise), m.ridge * p.looks.penalty(batch.activity[batch.real])
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,12 +144,12 @@ def rowwise(x: Tensor, matrix: Tensor) -> Tensor:
 
 def heads_times(a: Tensor, b: Tensor) -> Tensor:
     """Return a (B, H, Q, D) @ b (B, H, D, E), each the same in any batch."""
-    return each_times(a.flatten(0, 1), b.flatten(0, 1)).unflatten(0, a.shape[:2])
+    return each_times(a.flatten(0, 1), b.flatten(0, 1)).view(*a.shape[:3], b.shape[3])
 
 
 def split(x: Tensor, heads: int) -> Tensor:
     """Return (B, H, T, D / H) of (B, T, D)."""
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 def _normal(x: Tensor, norm: Tensor) -> Tensor:

@@ -30,8 +30,9 @@ class Ensemble(Tracer):
 
     So a policy can be trained on `member(0)` and judged on the others: what it gains from one fit's errors alone does
     not last. With `bootstrap` off every member sees every learner once. Members that take a seed get one of their own,
-    and those that take a `checkpoint` a folder in it. The learners by whom a member may choose its epoch, a share `valid`
-    of all unless the log names them, are in its sample once each, marked. Agents see, besides the mean features, by how much the members disagree about each skill.
+    and those that take a `checkpoint` a folder in it. The learners by whom a member may choose its epoch, a share
+    `valid` of all unless the log names them, are in its sample once each, marked. Agents see, besides the mean
+    features, by how much the members disagree about each skill.
     """
 
     tracer: Tracer = field(default_factory=PFA)

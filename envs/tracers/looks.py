@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ...data.catalog import Catalog
 from ..skills import Padded, skills_of
 from .attention import rowwise
-from .neural import uniform
+from .neural import Noise, uniform
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +98,9 @@ class Head:
         first = uniform(generator, bound, 2 * width, feed)
         return Head(first, torch.zeros(feed), uniform(generator, feed**-0.5, feed, 1), torch.zeros(1))
 
-    def logits(self, found: Tensor, question: Tensor) -> Tensor:
+    def logits(self, found: Tensor, question: Tensor, noise: Noise) -> Tensor:
         """Return (...) from `found` and `question` (..., D)."""
-        mixed = torch.relu(torch.cat([found, question], -1) @ self.first + self.bias)
+        mixed = noise.drop(torch.relu(torch.cat([found, question], -1) @ self.first + self.bias))
         return (mixed @ self.second + self.level)[..., 0]
 
     def logits_now(self, found: Tensor, question: Tensor) -> Tensor:

@@ -56,8 +56,8 @@ class SAKTNetwork(Network[SAKTParameters]):
     def forward(self, weights: SAKTParameters, batch: Batch, noise: Noise) -> tuple[Tensor, Tensor]:
         p, m = weights, self.model
         place = p.place[: batch.activity.shape[1]]
-        question = noise.drop(p.looks.question(batch.activity)) + place
-        reply = noise.drop(p.looks.reply(batch.activity, batch.correct)) + place
+        question = p.looks.question(batch.activity) + place
+        reply = p.looks.reply(batch.activity, batch.correct) + place
         x = attend(p.block, m.heads, question, reply @ p.block.key, reply @ p.block.value, True, noise)
         return (x @ p.out + p.level)[..., 0], m.ridge * p.looks.penalty(batch.activity[batch.real])
 
@@ -78,9 +78,9 @@ class SAKT(Tracer):
     items: bool = False
     ridge: float = 0.01
     dropout: float = 0.2
-    rate: float = 0.001
-    tokens: int = 2000
-    length: int = 100
+    rate: float = 0.002
+    tokens: int = 2500
+    length: int = 200
     epochs: int = 40
     patience: int = 3
     valid: float = 0.1
@@ -115,7 +115,9 @@ class SAKT(Tracer):
 
     def start(self, n: int) -> SAKTBelief:
         p = self.fitted()
-        return SAKTBelief(Memory.empty(n, self.heads, p.place.shape[0] - 1, p.block.key), p.looks.skills.index.new_zeros(n))
+        return SAKTBelief(
+            Memory.empty(n, self.heads, p.place.shape[0] - 1, p.block.key), p.looks.skills.index.new_zeros(n)
+        )
 
     def draw(self, rng: Rng) -> SAKTBelief:
         """Return the start: the network knows no traits but those that answers show."""

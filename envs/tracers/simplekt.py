@@ -54,11 +54,11 @@ class SimpleKTNetwork(Network[SimpleKTParameters]):
         p, m = weights, self.model
         question = p.looks.question(batch.activity)
         place = _wave(torch.arange(question.shape[1]), m.width)
-        x = noise.drop(question) + place
-        reply = noise.drop(p.looks.reply(batch.activity, batch.correct)) + place
+        x = question + place
+        reply = p.looks.reply(batch.activity, batch.correct) + place
         for block in p.blocks:
             x = attend(block, m.heads, x, None, reply @ block.value, True, noise)
-        return p.head.logits(x, question), m.ridge * p.looks.penalty(batch.activity[batch.real])
+        return p.head.logits(x, question, noise), m.ridge * p.looks.penalty(batch.activity[batch.real])
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +78,9 @@ class SimpleKT(Tracer):
     items: bool = False
     ridge: float = 0.01
     dropout: float = 0.2
-    rate: float = 0.001
-    tokens: int = 2000
-    length: int = 100
+    rate: float = 0.002
+    tokens: int = 2500
+    length: int = 200
     epochs: int = 40
     patience: int = 3
     valid: float = 0.1

@@ -42,7 +42,10 @@ def test_a_sample_holds_whole_lives_of_as_many_learners(log: Log) -> None:
 
 
 def test_no_copy_is_on_both_sides_of_a_split(log: Log) -> None:
-    for names in (log, Log(log.frame.assign(split=np.where(log.frame["learner"] < "learner-0060", "valid", "train")), "named")):
+    for names in (
+        log,
+        Log(log.frame.assign(split=np.where(log.frame["learner"] < "learner-0060", "valid", "train")), "named"),
+    ):
         parts = resampled(names, 0, 0.2).split(9, 0.1, 0.0)
         sides = [{name.split("#")[0] for name in part.learners} for part in (parts.train, parts.valid)]
         assert sides[0] and sides[1] and not sides[0] & sides[1]
