@@ -48,7 +48,7 @@ class AKTNetwork(Network[AKTParameters]):
     def untrained(self, catalog: Catalog, generator: torch.Generator) -> AKTParameters:
         m = self.model
         return AKTParameters(
-            looks=Looks.untrained(catalog, m.width, False, m.items, generator),
+            looks=Looks.untrained(catalog, m.width, 0.02, False, m.items, generator),
             answers=Block.untrained(m.width, m.feed, m.heads, True, generator),
             questions=Block.untrained(m.width, 0, m.heads, True, generator),
             states=Block.untrained(m.width, m.feed, m.heads, True, generator),
@@ -80,10 +80,10 @@ class AKT(Tracer):
     feed: int = 128
     items: bool = False
     ridge: float = 0.01
-    dropout: float = 0.2
-    rate: float = 0.001
-    tokens: int = 2000
-    length: int = 100
+    dropout: float = 0.05
+    rate: float = 0.002
+    tokens: int = 1200
+    length: int = 200
     epochs: int = 40
     patience: int = 3
     valid: float = 0.1
@@ -129,7 +129,7 @@ class AKT(Tracer):
 
     def _read(self, block: Block, memory: Memory, count: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return (B, Q, D) each: `x` in the context of the memory and itself, and its own key and value."""
-        key, value = rowwise(x, block.to_key), rowwise(x, block.value)
+        key, value = block.to_query(x), rowwise(x, block.value)
         return attend_now(block, self.heads, x, memory, count, (key, value)), key, value
 
     def _logits(self, belief: AKTBelief, question: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ class AKT(Tracer):
         reply = p.looks.reply(evidence.activity, evidence.correct)[:, None]
         x, x_key, x_value = self._read(p.questions, belief.questions, count, question)
         y, y_key, y_value = self._read(p.answers, belief.answers, count, reply)
-        key, value = rowwise(x, p.states.to_key), rowwise(y, p.states.value)
+        key, value = p.states.to_query(x), rowwise(y, p.states.value)
         return AKTBelief(
             belief.answers.with_one(y_key[:, 0], y_value[:, 0]),
             belief.questions.with_one(x_key[:, 0], x_value[:, 0]),

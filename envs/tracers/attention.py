@@ -23,6 +23,7 @@ class Block:
     """
 
     query: Tensor  # (D, D)
+    query_bias: Tensor  # (D,)
     key: Tensor  # (D, D), or (0, 0) where keys are made as queries are
     value: Tensor  # (D, D)
     out: Tensor  # (D, D)
@@ -41,6 +42,7 @@ class Block:
         norm = torch.stack([torch.ones(width), torch.zeros(width)])
         return Block(
             query=uniform(generator, bound, width, width),
+            query_bias=uniform(generator, float(shared), width),  # shared, it lifts all scores: the recent then count
             key=uniform(generator, bound, own, own),
             value=uniform(generator, bound, width, width),
             out=uniform(generator, bound, width, width),
@@ -49,13 +51,12 @@ class Block:
             feed_bias=torch.zeros(feed),
             feed_out=uniform(generator, math.sqrt(3.0 / max(feed, 1)), feed, width),
             feed_norm=norm.clone(),
-            fade=torch.zeros(fading),
+            fade=torch.linspace(-3.0, 1.0, fading) if fading else torch.zeros(0),
         )
 
-    @property
-    def to_key(self) -> Tensor:
-        """The matrix that makes keys."""
-        return self.key if self.key.numel() else self.query
+    def to_query(self, x: Tensor) -> Tensor:
+        """Return (B, Q, D), the queries of `x` (B, Q, D), and its keys where they are made alike; the same in any batch."""
+        return rowwise(x, self.query) + self.query_bias
 
 
 class Memory(NamedTuple):
@@ -85,7 +86,7 @@ def attend(b: Block, heads: int, x: Tensor, keys: Tensor | None, values: Tensor,
     keys: None = they are the queries. strict: only to earlier steps, else also to its own. A first step with nothing
     before it takes in nothing.
     """
-    query = x @ b.query
+    query = x @ b.query + b.query_bias
     q, k, v = (split(t, heads) for t in (query, query if keys is None else keys, values))
     if strict:
         q, k, v = q[:, :, 1:], k[:, :, :-1], v[:, :, :-1]
@@ -115,7 +116,7 @@ def attend_now(
     Each learner's rows are the same in any batch.
     """
     scale = math.sqrt(x.shape[-1] // heads)
-    q = split(rowwise(x, b.query), heads)
+    q = split(b.to_query(x), heads)
     place = torch.arange(memory.keys.shape[2], device=x.device)
     hidden, age = place >= count[:, None, None, None], (place + 1).float().expand(1, 1, 1, -1)
     scores = heads_times(q, memory.keys.transpose(-1, -2) / scale)

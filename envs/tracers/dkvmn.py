@@ -54,7 +54,7 @@ class DKVMNNetwork(Network[DKVMNParameters]):
         m = self.model
         d, bound = m.width, math.sqrt(3.0 / m.width)
         return DKVMNParameters(
-            looks=Looks.untrained(catalog, d, True, m.items, generator),
+            looks=Looks.untrained(catalog, d, 1.0, True, m.items, generator),
             keys=uniform(generator, bound, d, m.slots),
             start=uniform(generator, bound, m.slots, d),
             erase=uniform(generator, bound, d, d),

@@ -31,15 +31,17 @@ class Looks:
     skills: Padded  # (A, M)
 
     @staticmethod
-    def untrained(catalog: Catalog, width: int, per_skill: bool, items: bool, generator: torch.Generator) -> Looks:
-        """Return random embeddings."""
+    def untrained(
+        catalog: Catalog, width: int, size: float, per_skill: bool, items: bool, generator: torch.Generator
+    ) -> Looks:
+        """Return random embeddings with values of about `size`: small ones let skills begin alike and learn together."""
         k = len(catalog.skill_ids)
         return Looks(
-            concept=torch.randn(k, width, generator=generator),
-            answer=torch.randn(2, k if per_skill else 1, width, generator=generator),
+            concept=size * torch.randn(k, width, generator=generator),
+            answer=size * torch.randn(2, k if per_skill else 1, width, generator=generator),
             ease=torch.zeros(len(catalog.activity_ids) if items else 0),
-            direction=torch.randn(k if items else 0, width, generator=generator),
-            surprise=torch.randn(2, width, generator=generator),
+            direction=size * torch.randn(k if items else 0, width, generator=generator),
+            surprise=size * torch.randn(2, width, generator=generator),
             skills=skills_of(catalog),
         )
 

@@ -46,7 +46,7 @@ class SAKTNetwork(Network[SAKTParameters]):
     def untrained(self, catalog: Catalog, generator: torch.Generator) -> SAKTParameters:
         m = self.model
         return SAKTParameters(
-            looks=Looks.untrained(catalog, m.width, True, m.items, generator),
+            looks=Looks.untrained(catalog, m.width, 1.0, True, m.items, generator),
             place=uniform(generator, 0.1, m.length, m.width),
             block=Block.untrained(m.width, m.feed, 0, False, generator),
             out=uniform(generator, m.width**-0.5, m.width, 1),

@@ -45,7 +45,7 @@ class SimpleKTNetwork(Network[SimpleKTParameters]):
     def untrained(self, catalog: Catalog, generator: torch.Generator) -> SimpleKTParameters:
         m = self.model
         return SimpleKTParameters(
-            looks=Looks.untrained(catalog, m.width, False, m.items, generator),
+            looks=Looks.untrained(catalog, m.width, 1.0, False, m.items, generator),
             blocks=tuple(Block.untrained(m.width, m.feed, 0, True, generator) for _ in range(m.blocks)),
             head=Head.untrained(m.width, m.feed, generator),
         )
@@ -77,9 +77,9 @@ class SimpleKT(Tracer):
     blocks: int = 2
     items: bool = False
     ridge: float = 0.01
-    dropout: float = 0.2
+    dropout: float = 0.05
     rate: float = 0.002
-    tokens: int = 2500
+    tokens: int = 1200
     length: int = 200
     epochs: int = 40
     patience: int = 3
@@ -145,7 +145,7 @@ class SimpleKT(Tracer):
         reply = p.looks.reply(evidence.activity, evidence.correct) + place
         memories = []
         for block, memory in zip(p.blocks, belief.memories, strict=True):
-            memories.append(memory.with_one(rows_times(x, block.to_key), rows_times(reply, block.value)))
+            memories.append(memory.with_one(block.to_query(x[:, None])[:, 0], rows_times(reply, block.value)))
             x = attend_now(block, self.heads, x[:, None], memory, count)[:, 0]
         return SimpleKTBelief(tuple(memories), count + 1)
 

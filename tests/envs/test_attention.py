@@ -58,7 +58,7 @@ def plain(strict: bool) -> tuple[Tensor, Tensor]:
     """What a block takes in, without what follows, beside torch's own attention."""
     b = Block.untrained(8, 0, 0, False, torch.Generator().manual_seed(0))
     x, keys, values = some(3, 6, 8), some(3, 6, 8, seed=1), some(3, 6, 8, seed=2)
-    q, k, v = (t.unflatten(2, (2, 4)).transpose(1, 2) for t in (x @ b.query, keys, values))
+    q, k, v = (t.unflatten(2, (2, 4)).transpose(1, 2) for t in (x @ b.query + b.query_bias, keys, values))
     mask = torch.ones(6, 6, dtype=torch.bool).tril(-1 if strict else 0)
     taken = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).nan_to_num(0.0)
     expected = F.layer_norm(x + taken.transpose(1, 2).flatten(2) @ b.out, (8,))
@@ -128,7 +128,7 @@ def test_older_answers_weigh_less_where_all_are_alike() -> None:
 def test_one_step_is_the_last_of_many(own: bool, fading: int) -> None:
     b = Block.untrained(8, 12, fading, True, torch.Generator().manual_seed(3))
     x = some(4, 6, 8)
-    keys, values = x @ b.to_key, x @ b.value
+    keys, values = b.to_query(x), x @ b.value
     whole = attend(b, 2, x, keys, values, not own, SILENT)[:, 5]
     memory, answers = Memory.empty(4, 2, 9, b.value), torch.zeros(4, dtype=torch.int64)
     for t in range(5):
