@@ -55,7 +55,7 @@ class Block:
         )
 
     def to_query(self, x: Tensor) -> Tensor:
-        """Return (B, Q, D), the queries of `x` (B, Q, D), and its keys where they are made alike; the same in any batch."""
+        """Return (B, Q, D), the queries of `x` (B, Q, D), and its keys where they are made alike, row by row."""
         return rowwise(x, self.query) + self.query_bias
 
 
