@@ -13,7 +13,7 @@ from ...data.catalog import Catalog
 from ...data.log import Log
 from ..rng import Rng
 from ..tracer import Evidence, Tracer
-from .attention import Block, Memory, attend, attend_now, rowwise
+from .attention import Block, Memory, attend, attend_now, room, rowwise
 from .looks import Head, Looks
 from .neural import Batch, Epoch, Network, Noise, Plan, trained
 from .rowwise import chance
@@ -119,7 +119,8 @@ class AKT(Tracer):
     def start(self, n: int) -> AKTBelief:
         p = self.fitted()
         answers, questions, states = (
-            Memory.empty(n, self.heads, self.length - 1, block.value) for block in (p.answers, p.questions, p.states)
+            Memory.empty(n, self.heads, room(self.length - 1), block.value)
+            for block in (p.answers, p.questions, p.states)
         )
         return AKTBelief(answers, questions, states, p.looks.skills.index.new_zeros(n))
 
@@ -127,17 +128,20 @@ class AKT(Tracer):
         """Return the start: the network knows no traits but those that answers show."""
         return self.start(len(rng))
 
-    def _read(self, block: Block, memory: Memory, count: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _held(self, belief: AKTBelief) -> Tensor:
+        return belief.n_answers.clamp_max(self.length - 1)
+
+    def _read(self, block: Block, memory: Memory, held: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return (B, Q, D) each: `x` in the context of the memory and itself, and its own key and value."""
         key, value = block.to_query(x), rowwise(x, block.value)
-        return attend_now(block, self.heads, x, memory, count, (key, value)), key, value
+        return attend_now(block, self.heads, x, memory, held, (key, value)), key, value
 
     def _logits(self, belief: AKTBelief, question: Tensor) -> Tensor:
         """Return (B, Q) logits of Q questions (B or 1, Q, D) each."""
-        p, count = self.fitted(), belief.n_answers
-        question = question.expand(count.shape[0], -1, -1)
-        x, _, _ = self._read(p.questions, belief.questions, count, question)
-        return p.head.logits_now(attend_now(p.states, self.heads, x, belief.states, count), question)
+        p, held = self.fitted(), self._held(belief)
+        question = question.expand(held.shape[0], -1, -1)
+        x, _, _ = self._read(p.questions, belief.questions, held, question)
+        return p.head.logits_now(attend_now(p.states, self.heads, x, belief.states, held), question)
 
     def predict(self, belief: AKTBelief) -> Tensor:
         looks = self.fitted().looks
@@ -147,17 +151,17 @@ class AKT(Tracer):
         return chance(self._logits(belief, self.fitted().looks.question(activity)[:, None]))[:, 0]
 
     def update(self, belief: AKTBelief, evidence: Evidence) -> AKTBelief:
-        p, count = self.fitted(), belief.n_answers
+        p, held = self.fitted(), self._held(belief)
         question = p.looks.question(evidence.activity)[:, None]
         reply = p.looks.reply(evidence.activity, evidence.correct)[:, None]
-        x, x_key, x_value = self._read(p.questions, belief.questions, count, question)
-        y, y_key, y_value = self._read(p.answers, belief.answers, count, reply)
+        x, x_key, x_value = self._read(p.questions, belief.questions, held, question)
+        y, y_key, y_value = self._read(p.answers, belief.answers, held, reply)
         key, value = p.states.to_query(x), rowwise(y, p.states.value)
         return AKTBelief(
             belief.answers.with_one(y_key[:, 0], y_value[:, 0]),
             belief.questions.with_one(x_key[:, 0], x_value[:, 0]),
             belief.states.with_one(key[:, 0], value[:, 0]),
-            count + 1,
+            belief.n_answers + 1,
         )
 
     def elapse(self, belief: AKTBelief, days: Tensor) -> AKTBelief:

@@ -107,19 +107,24 @@ def attend(b: Block, heads: int, x: Tensor, keys: Tensor | None, values: Tensor,
     return _normal(x + noise.drop(torch.relu(x @ b.feed + b.feed_bias) @ b.feed_out), b.feed_norm)
 
 
+def room(length: int) -> int:
+    """Return how many answers a memory of `length` should have room for, so that nothing need be copied to be read."""
+    return -(-length // 16) * 16
+
+
 def attend_now(
-    b: Block, heads: int, x: Tensor, memory: Memory, count: Tensor, own: tuple[Tensor, Tensor] | None = None
+    b: Block, heads: int, x: Tensor, memory: Memory, held: Tensor, own: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
     """Return (B, Q, D): Q candidates `x` (B, Q, D) for the present step, after each attended to the memory.
 
-    count: (B,) answers so far. own: keys and values (B, Q, D) of the candidates themselves, where a step sees itself.
+    held: (B,) how many of the memory's answers count. own: keys and values (B, Q, D) of the candidates themselves, where a step sees itself.
     Each learner's rows are the same in any batch.
     """
     scale = math.sqrt(x.shape[-1] // heads)
     q = split(b.to_query(x), heads)
     place = torch.arange(memory.keys.shape[2], device=x.device)
-    hidden, age = place >= count[:, None, None, None], (place + 1).float().expand(1, 1, 1, -1)
-    scores = heads_times(q, memory.keys.transpose(-1, -2) / scale)
+    hidden, age = place >= held[:, None, None, None], (place + 1).float().expand(1, 1, 1, -1)
+    scores = heads_times(memory.keys, q.transpose(-1, -2)).transpose(-1, -2) / scale
     values = memory.values
     if own is not None:
         mine = (q * split(own[0], heads)).sum(-1, keepdim=True) / scale
@@ -129,7 +134,7 @@ def attend_now(
     else:
         weights = torch.softmax(scores.masked_fill(hidden, NEVER), -1)
     if own is None:
-        taken = heads_times(weights, values) * (count > 0)[:, None, None, None]
+        taken = heads_times(weights, values) * (held > 0)[:, None, None, None]
     else:
         taken = heads_times(weights[..., 1:], values) + weights[..., :1] * split(own[1], heads)
     x = _normal(x + rowwise(taken.transpose(1, 2).flatten(2), b.out), b.norm)

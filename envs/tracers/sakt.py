@@ -13,7 +13,7 @@ from ...data.catalog import Catalog
 from ...data.log import Log
 from ..rng import Rng
 from ..tracer import Evidence, Tracer
-from .attention import Block, Memory, attend, attend_now, rowwise, split
+from .attention import Block, Memory, attend, attend_now, room, rowwise, split
 from .looks import Looks
 from .neural import Batch, Epoch, Network, Noise, Plan, trained, uniform
 from .rowwise import chance, rows_times
@@ -116,7 +116,7 @@ class SAKT(Tracer):
     def start(self, n: int) -> SAKTBelief:
         p = self.fitted()
         return SAKTBelief(
-            Memory.empty(n, self.heads, p.place.shape[0] - 1, p.block.key), p.looks.skills.index.new_zeros(n)
+            Memory.empty(n, self.heads, room(self.length - 1), p.block.key), p.looks.skills.index.new_zeros(n)
         )
 
     def draw(self, rng: Rng) -> SAKTBelief:
@@ -126,15 +126,16 @@ class SAKT(Tracer):
     def _logits(self, belief: SAKTBelief, question: Tensor) -> Tensor:
         """Return (B, Q) logits of Q questions (B or 1, Q, D) each."""
         p = self.fitted()
-        last = p.place.shape[0] - 1
-        n = belief.n_answers.clamp_max(last)
-        there = (n[:, None] - 1 - torch.arange(last, device=n.device)).clamp_min(0)  # the newest is first
+        n = belief.n_answers.clamp_max(self.length - 1)
+        there = (n[:, None] - 1 - torch.arange(belief.memory.keys.shape[2], device=n.device)).clamp_min(
+            0
+        )  # the newest is first
         memory = Memory(
             belief.memory.keys + split(rows_times(p.place, p.block.key)[there], self.heads),
             belief.memory.values + split(rows_times(p.place, p.block.value)[there], self.heads),
         )
         x = question + p.place[n][:, None]
-        return (rowwise(attend_now(p.block, self.heads, x, memory, belief.n_answers), p.out) + p.level)[..., 0]
+        return (rowwise(attend_now(p.block, self.heads, x, memory, n), p.out) + p.level)[..., 0]
 
     def predict(self, belief: SAKTBelief) -> Tensor:
         looks = self.fitted().looks

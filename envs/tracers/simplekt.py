@@ -14,7 +14,7 @@ from ...data.catalog import Catalog
 from ...data.log import Log
 from ..rng import Rng
 from ..tracer import Evidence, Tracer
-from .attention import Block, Memory, attend, attend_now
+from .attention import Block, Memory, attend, attend_now, room
 from .looks import Head, Looks
 from .neural import Batch, Epoch, Network, Noise, Plan, trained
 from .rowwise import chance, rows_times
@@ -115,12 +115,15 @@ class SimpleKT(Tracer):
 
     def start(self, n: int) -> SimpleKTBelief:
         p = self.fitted()
-        memories = tuple(Memory.empty(n, self.heads, self.length - 1, block.value) for block in p.blocks)
+        memories = tuple(Memory.empty(n, self.heads, room(self.length - 1), block.value) for block in p.blocks)
         return SimpleKTBelief(memories, p.looks.skills.index.new_zeros(n))
 
     def draw(self, rng: Rng) -> SimpleKTBelief:
         """Return the start: the network knows no traits but those that answers show."""
         return self.start(len(rng))
+
+    def _held(self, belief: SimpleKTBelief) -> Tensor:
+        return belief.n_answers.clamp_max(self.length - 1)
 
     def _logits(self, belief: SimpleKTBelief, question: Tensor) -> Tensor:
         """Return (B, Q) logits of Q questions (B or 1, Q, D) each."""
@@ -128,7 +131,7 @@ class SimpleKT(Tracer):
         question = question.expand(belief.n_answers.shape[0], -1, -1)
         x = question + _wave(belief.n_answers, self.width)[:, None]
         for block, memory in zip(p.blocks, belief.memories, strict=True):
-            x = attend_now(block, self.heads, x, memory, belief.n_answers)
+            x = attend_now(block, self.heads, x, memory, self._held(belief))
         return p.head.logits_now(x, question)
 
     def predict(self, belief: SimpleKTBelief) -> Tensor:
@@ -146,7 +149,7 @@ class SimpleKT(Tracer):
         memories = []
         for block, memory in zip(p.blocks, belief.memories, strict=True):
             memories.append(memory.with_one(block.to_query(x[:, None])[:, 0], rows_times(reply, block.value)))
-            x = attend_now(block, self.heads, x[:, None], memory, count)[:, 0]
+            x = attend_now(block, self.heads, x[:, None], memory, self._held(belief))[:, 0]
         return SimpleKTBelief(tuple(memories), count + 1)
 
     def elapse(self, belief: SimpleKTBelief, days: Tensor) -> SimpleKTBelief:

@@ -194,7 +194,7 @@ def test_long_lives_stay_sound(tracer: Model) -> None:
     assert bool(((p > 0) & (p < 1)).all())
     sizes: list[tuple[int, ...]] = []
     map_tensors(lambda x: (sizes.append(tuple(x.shape)), x)[1], belief)
-    assert all(size[2] == 39 for size in sizes if len(size) == 4)
+    assert all(size[2] == 48 for size in sizes if len(size) == 4)
 
 
 def test_one_skill_alone_is_its_mastery(tracer: Model) -> None:
