@@ -46,7 +46,7 @@ class SAKTNetwork(Network[SAKTParameters]):
     def untrained(self, catalog: Catalog, generator: torch.Generator) -> SAKTParameters:
         m = self.model
         return SAKTParameters(
-            looks=Looks.untrained(catalog, m.width, 1.0, True, m.items, generator),
+            looks=Looks.untrained(catalog, m.width, 1.0, False, m.items, generator),
             place=uniform(generator, 0.1, m.length, m.width),
             block=Block.untrained(m.width, m.feed, 0, False, generator),
             out=uniform(generator, m.width**-0.5, m.width, 1),
@@ -77,9 +77,9 @@ class SAKT(Tracer):
     feed: int = 128
     items: bool = False
     ridge: float = 0.01
-    dropout: float = 0.2
+    dropout: float = 0.1
     rate: float = 0.002
-    tokens: int = 2500
+    tokens: int = 1200
     length: int = 200
     epochs: int = 40
     patience: int = 3
