@@ -19,7 +19,7 @@ from trailmark.envs.pack import load
 from trailmark.envs.tracers import neural
 from trailmark.envs.tracers.dkt import DKT, DKTNetwork, DKTParameters
 from trailmark.envs.tracers.neural import Noise, auc, batches, leaves, predicted
-from trailmark.envs.tracers.rowwise import rows_times
+from trailmark.envs.tracers.rowwise import each_times, rows_times
 
 SMALL = DKT(hidden=8, width=6, tokens=600, length=20, epochs=4, rate=0.01)
 
@@ -190,13 +190,28 @@ def test_small_and_one_sided_logs(log: Log, programme: Catalog) -> None:
         SMALL.fit(log.subset([]), programme)
 
 
-@pytest.mark.parametrize("width", [1, 7, 64, 200])
-def test_a_row_times_a_matrix_is_the_same_in_any_batch(width: int) -> None:
+@pytest.mark.parametrize("wide", [1, 3, 5, 50, 64])
+@pytest.mark.parametrize("width", [1, 10, 41, 64, 200])
+def test_a_row_times_a_matrix_is_the_same_in_any_batch(width: int, wide: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    x, matrix = torch.randn(100, width, generator=generator), torch.randn(width, 50, generator=generator)
+    x, matrix = torch.randn(100, width, generator=generator), torch.randn(width, wide, generator=generator)
     whole = rows_times(x, matrix)
     assert torch.allclose(whole, x @ matrix, atol=1e-4)
     for first, n in ((0, 1), (37, 1), (3, 16), (50, 17), (99, 1)):
         assert torch.equal(rows_times(x[first : first + n], matrix), whole[first : first + n])
     order = torch.randperm(100, generator=generator)
     assert torch.equal(rows_times(x[order], matrix), whole[order])
+
+
+@pytest.mark.parametrize(("n", "k", "m"), [(1, 52, 26), (7, 64, 7), (30, 45, 5), (2, 142, 35), (16, 32, 48)])
+def test_products_are_the_same_in_any_batch(n: int, k: int, m: int) -> None:
+    """Where in memory a matrix begins changes how it is rounded, were nothing done about it."""
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(60, n, k, generator=generator), torch.randn(60, k, m, generator=generator)
+    whole = each_times(a, b)
+    assert torch.allclose(whole, a @ b, atol=1e-4)
+    for first, some in ((0, 1), (37, 1), (3, 16), (50, 10), (59, 1)):
+        part = slice(first, first + some)
+        assert torch.equal(each_times(a[part], b[part]), whole[part])
+    turned = each_times(a, b.transpose(1, 2).contiguous().transpose(1, 2))
+    assert torch.equal(turned, whole)
