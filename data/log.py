@@ -13,26 +13,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from . import log_check
 from .catalog import Catalog
 from .errors import DataError, did_you_mean
 from .files import existing, read_frame, stem, write_whole
+from .sequences import Sequences as Sequences
 
 DAY = 86400.0
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """A log as arrays, learner after learner: learner i owns the rows start[i]:start[i + 1], in time order."""
-
-    learners: NDArray[np.str_]  # (L,)
-    start: NDArray[np.int64]  # (L + 1,) row offsets
-    activity: NDArray[np.int64]  # (N,) positions on the catalogue's A axis
-    correct: NDArray[np.float32]  # (N,) scores in [0, 1]
-    days: NDArray[np.float64]  # (N,) since the learner's own first event
-    timed: bool  # False when the log knows only the order
 
 
 @dataclass(frozen=True, eq=False)
