@@ -91,9 +91,9 @@ def _together(split: Split, parts: tuple[str, ...]) -> Log:
 
 
 def fitted(
-    task: Task, cfg: DictConfig, label: str, folder: Path, track: Track, console: Console, null: str
+    task: Task, cfg: DictConfig, label: str, folder: Path, track: Track | None, console: Console, null: str
 ) -> dict[str, Any]:
-    """Fit the tracer of `cfg` and return what was found, which is also written to folder/found.json.
+    """Fit the tracer of `cfg` and return what was found, which is also written to folder/found.json, and to `track`.
 
     null: "auto" makes the null test where the fit is cheap, "true" always, "false" never.
     """
@@ -131,17 +131,18 @@ def fitted(
     }
     if null == "true" or (null == "auto" and spent <= CHEAP):
         found["null"] = _null(tracer, task, label, console)
-    track.log(0, {name: interval.value for name, interval in metrics.items()})
-    track.log(0, {f"{name}_{end}": getattr(i, end) for name, i in metrics.items() for end in ("low", "high")})
-    track.log(0, {"fit_cpu_seconds": spent} | ({"null_auc": found["null"]["auc"]} if found["null"] else {}))
-    track.artifact(folder / "tracer")
     write_json(done, found)
-    track.artifact(done)
+    if track is not None:
+        track.log(0, {name: interval.value for name, interval in metrics.items()})
+        track.log(0, {f"{name}_{end}": getattr(i, end) for name, i in metrics.items() for end in ("low", "high")})
+        track.log(0, {"fit_cpu_seconds": spent} | ({"null_auc": found["null"]["auc"]} if found["null"] else {}))
+        track.artifact(folder / "tracer")
+        track.artifact(done)
     return found
 
 
 def _fit(
-    tracer: Tracer, task: Task, label: str, folder: Path, track: Track, console: Console
+    tracer: Tracer, task: Task, label: str, folder: Path, track: Track | None, console: Console
 ) -> tuple[Tracer, float, list[dict[str, float]]]:
     """Return the fitted tracer, the CPU seconds it took over all attempts, and what each epoch showed."""
     clock = folder / "clock.json"
@@ -155,11 +156,12 @@ def _fit(
             console.say(f"{label}: goes on after epoch {len(epochs)}")
         for epoch in tracer.epochs_of(task.fitted_to, task.catalog):  # type: ignore[attr-defined]
             seen = {"number": epoch.number, "loss": epoch.loss, "valid": epoch.score}
-            track.log(epoch.number, {"epoch_loss": epoch.loss, "epoch_valid": epoch.score})
             if epoch.number > len(epochs):
                 epochs.append(seen)
             spent = before["cpu_seconds"] + time.process_time() - started
-            track.flush()
+            if track is not None:
+                track.log(epoch.number, {"epoch_loss": epoch.loss, "epoch_valid": epoch.score})
+                track.flush()
             write_json(clock, {"cpu_seconds": spent, "epochs": epochs})
             best = "best so far" if epoch.stale == 0 else f"no better for {epoch.stale}"
             console.say(
