@@ -301,7 +301,9 @@ def test_plain_table_just_works(tmp_path: Path) -> None:
         ("bob", "q1", 0.0, start + 3600),
     ]
     assert skills(catalog) == {"v1": ("talk", "listen"), "q1": ("talk",)}
-    assert log.notes == ()
+    assert log.notes == (
+        "1 scores lie between 0 and 1: partly right; where only right or wrong will do, half is right",
+    )
 
 
 def test_table_without_activities_and_with_other_names(tmp_path: Path) -> None:
