@@ -16,9 +16,10 @@ from ..log import Log
 from .answers import JOIN, natural
 from .minimal import minimal_catalog
 from .source import Source
-from .times import seconds
+from .times import guessed, seconds
 
 GLUE = "\x1f"
+WORDS = {"true": 1.0, "yes": 1.0, "right": 1.0, "correct": 1.0, "false": 0.0, "no": 0.0, "wrong": 0.0, "incorrect": 0.0}
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Table(Source):
     """CSV, TSV or Parquet, one row per interaction; each field names the column that holds it.
 
     path: the table, gzipped or not. catalog: the path of a catalogue; without one it is made from the skill column.
-    A missing `activity` column (under that very name) makes the skill the activity. A skill cell may hold several
-    skills, divided by any character of `separators`. `timestamp` holds numbers in `timestamp_unit` or dates; `order`
-    names a column that only sorts, such as ASSISTments' order_id, and is used in place of times. `timestamp` under
-    that very name may be missing too: then the order of the rows counts.
+    A missing `activity` column (under that very name) makes the skill the activity; a missing `skill` column makes
+    each activity a skill of its own. A skill cell may hold several skills, divided by any character of `separators`,
+    also in brackets and quotes as a list is printed. `correct` is a number from 0 to 1, or yes and no, true and false.
+    `timestamp` holds dates, or numbers in `timestamp_unit` ("auto": seconds, unless their size says milliseconds or
+    less since 1970); `order` names a column that only sorts, such as ASSISTments' order_id, and is used in place of
+    times. `timestamp` under that very name may be missing too: then the order of the rows counts.
     Rows without skill or score are dropped; rows that repeat an answer (learner, activity and time) under another
-    skill are merged into one; both are counted in the log's notes.
+    skill are merged into one. All that is assumed, dropped or merged is counted in the log's notes.
     granularity: "skill" makes each set of skills an activity even where the log names finer ones.
     """
 
@@ -47,8 +50,8 @@ class Table(Source):
     propensity: str | None = None
     role: str | None = None
     split: str | None = None
-    timestamp_unit: Literal["s", "ms", "minutes", "hours", "days"] = "s"
-    separators: str = "|,"
+    timestamp_unit: Literal["auto", "s", "ms", "us", "ns", "minutes", "hours", "days"] = "auto"
+    separators: str = "|,;"
     granularity: Literal["activity", "skill"] = "activity"
 
     def load(self) -> tuple[Log, Catalog]:
@@ -63,6 +66,7 @@ class Table(Source):
         )
         notes = [] if encoding == "utf-8" else [f"{path.name} is not UTF-8, read as {encoding}"]
         frame = self._named(raw, path.name)
+        notes += self._assumed(raw)
         needed = ["correct", "skill"] if self.catalog is None else ["correct"]
         frame, dropped = _complete(frame, needed)
         if dropped:
@@ -70,9 +74,11 @@ class Table(Source):
         if frame.empty:
             raise DataError(f"holds no row with {' and '.join(needed)}", path.name, fix="Fill these columns.")
         repeats = _repeats(frame, ordered=self.order is not None) if {"skill", "activity"} <= set(frame) else None
-        frame, catalog = self._with_catalog(frame)
+        given = None if self.catalog is None else Catalog.load(self.catalog)
+        notes += [] if given is None else _foreign(frame, given)
+        frame, catalog = self._with_catalog(frame, given)
         if repeats is not None and repeats.any():
-            notes.append(f"merged {int(repeats.sum())} rows that repeat an answer under another skill")
+            notes += _merged(frame, repeats)
             frame = frame[~repeats]
         frame = frame.drop(columns=["skill", "time"], errors="ignore")
         exact = self.granularity == "activity"
@@ -96,7 +102,7 @@ class Table(Source):
         forgiven = {
             "timestamp": self.timestamp == "timestamp",
             "activity": self.activity == "activity" and self.skill in raw,
-            "skill": self.skill == "skill" and self.catalog is not None and self.activity in raw,
+            "skill": self.skill == "skill" and self.activity in raw,
         }
         missing = [ours for ours, theirs in used.items() if theirs not in raw and not forgiven.get(ours, False)]
         if missing:
@@ -111,11 +117,14 @@ class Table(Source):
                 ),
             )
         frame = pd.DataFrame({ours: raw[theirs] for ours, theirs in used.items() if theirs in raw})
+        frame["correct"] = _truths(frame["correct"])
         for ours in ("learner", "activity"):
             if ours in frame:
-                frame[ours] = frame[ours].astype("str").str.strip()
+                frame[ours] = _names(frame[ours])
         if "skill" in frame:
             frame["skill"] = self._skill_sets(frame["skill"])
+        elif self.catalog is None:
+            frame["skill"] = frame["activity"]
         if "timestamp" in frame:
             frame["timestamp"] = seconds(frame["timestamp"], file, self.timestamp, self.timestamp_unit)
             frame["time"] = frame["timestamp"]
@@ -124,20 +133,37 @@ class Table(Source):
             frame["time"] = frame["time"] if numbers.isna().any() else numbers
         return frame.sort_values("time", kind="stable") if "time" in frame else frame
 
+    def _assumed(self, raw: pd.DataFrame) -> list[str]:
+        """What is taken for granted because a column is missing, or because of how its numbers look."""
+        notes = []
+        if self.activity not in raw:
+            notes.append(f"no column '{self.activity}': the skill, or the set of skills, is the activity")
+        if self.skill not in raw and self.catalog is None:
+            notes.append(f"no column '{self.skill}': every activity is a skill of its own")
+        if self.timestamp_unit == "auto" and self.order is None and self.timestamp in raw:
+            unit = guessed(raw[self.timestamp])
+            if unit != "s":
+                notes.append(f"'{self.timestamp}' is taken for {unit} since 1970; say timestamp_unit if it is not")
+        return notes
+
     def _skill_sets(self, cells: pd.Series) -> pd.Series:
         """Each cell's skills in one order, joined, so that equal sets have equal names; empty where there is none."""
         pattern = f"[{re.escape(self.separators)}]" if self.separators else r"(?!)"
-        text = cells.astype("str").where(cells.notna(), "")
-        sets = {
-            cell: natural({part.strip() for part in re.split(pattern, cell)} - {"", *MISSING}) for cell in text.unique()
-        }
-        return text.map({cell: GLUE.join(skills) for cell, skills in sets.items()})
+        if pd.api.types.is_object_dtype(cells.dtype) and cells.map(lambda cell: hasattr(cell, "__len__")).any():
+            cells = cells.map(lambda cell: GLUE.join(map(str, cell)) if _is_list(cell) else cell)
+        text = _names(cells)
+        sets = {}
+        for cell in text.unique():
+            printed = len(cell) > 1 and cell[0] + cell[-1] in ("[]", "()", "{}")
+            inner = cell[1:-1] if printed else cell
+            parts = {part.strip(" \t'\"" if printed else None) for part in re.split(f"{GLUE}|{pattern}", inner)}
+            sets[cell] = GLUE.join(natural(parts - {"", *MISSING}))
+        return text.map(sets)
 
-    def _with_catalog(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, Catalog]:
+    def _with_catalog(self, frame: pd.DataFrame, given: Catalog | None) -> tuple[pd.DataFrame, Catalog]:
         """The frame with its activities, and the given catalogue or one made from the skills."""
-        if self.catalog is not None:
-            catalog = Catalog.load(self.catalog)
-            return (frame if "activity" in frame else frame.assign(activity=frame["skill"])), catalog
+        if given is not None:
+            return (frame if "activity" in frame else frame.assign(activity=frame["skill"])), given
         if "activity" not in frame:
             frame = frame.assign(activity=frame["skill"].str.replace(GLUE, JOIN, regex=False))
         skills_of: dict[str, set[str]] = {}
@@ -156,6 +182,56 @@ class Table(Source):
         return frame, minimal_catalog({name: natural(skills_of[name]) for name in natural(skills_of)}, minutes=spent)
 
 
+def _is_list(cell: object) -> bool:
+    return isinstance(cell, list | tuple | set | np.ndarray)
+
+
+def _names(column: pd.Series) -> pd.Series:
+    """Ids as text without blanks around; 12.0, which a column of whole numbers with gaps turns 12 into, is 12."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        known = ~np.isnan(numbers)
+        if (numbers[known] == np.floor(numbers[known])).all() and (np.abs(numbers[known]) < 2**53).all():
+            column = column.astype("Int64")
+    return column.astype("str").where(column.notna(), "").str.strip()
+
+
+def _truths(column: pd.Series) -> pd.Series:
+    """Scores with words for right and wrong as 1 and 0; every other cell as it is."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column
+    words = column.astype("str").str.strip().str.lower()
+    return column.astype("object").where(~words.isin(list(WORDS)), words.map(WORDS))
+
+
+def _merged(frame: pd.DataFrame, repeats: pd.Series) -> list[str]:
+    """What to say of merged rows; where their scores differ, the first row's stays."""
+    said = [f"merged {int(repeats.sum())} rows that repeat an answer under another skill"]
+    score = pd.to_numeric(frame["correct"], errors="coerce")
+    if "time" in frame:
+        answer = frame.assign(attempt=_attempts(frame))
+        keys = [answer[name] for name in ("learner", "activity", "time", "attempt")]
+        first = score.groupby(keys, sort=False).transform("first")
+    else:
+        first = score.where(~repeats).groupby(frame["learner"], sort=False).ffill()
+    other = int((repeats & (score != first)).sum())
+    return [*said, f"{other} merged rows had another score than the first row of their answer, which counts"][
+        : 1 + (other > 0)
+    ]
+
+
+def _foreign(frame: pd.DataFrame, catalog: Catalog) -> list[str]:
+    """What to say of skills that a given catalogue lacks, where the rows name their activity too."""
+    if not {"skill", "activity"} <= set(frame):
+        return []
+    cells = frame["skill"].unique()
+    lacking = {cell: sorted(set(cell.split(GLUE)) - {"", *catalog.skill_ids}) for cell in cells}
+    count = int(frame["skill"].map({cell: bool(names) for cell, names in lacking.items()}).sum())
+    first = next((names[0] for names in lacking.values() if names), "")
+    said = f"{count} rows name skills that the catalogue lacks, such as '{first}'; its own skills of the activity count"
+    return [said] if count else []
+
+
 def _complete(frame: pd.DataFrame, needed: list[str]) -> tuple[pd.DataFrame, int]:
     whole = np.ones(len(frame), dtype=np.bool_)
     for name in needed:
@@ -170,6 +246,12 @@ def _repeats(frame: pd.DataFrame, ordered: bool) -> pd.Series:
         return (frame["activity"] == before["activity"]) & (frame["skill"] != before["skill"])
     if ordered:
         return frame.duplicated(["learner", "activity", "time"])
-    # Coarse times, days for example, may hold second attempts: they repeat a skill, which a further skill does not.
-    attempt = frame.groupby(["learner", "activity", "time", "skill"], sort=False).cumcount()
-    return frame.assign(attempt=attempt).duplicated(["learner", "activity", "time", "attempt"])
+    return frame.assign(attempt=_attempts(frame)).duplicated(["learner", "activity", "time", "attempt"])
+
+
+def _attempts(frame: pd.DataFrame) -> pd.Series:
+    """Which attempt at its activity and time a row tells: coarse times, days for example, may hold several.
+
+    A further attempt repeats a skill, a further skill of the same answer does not.
+    """
+    return frame.groupby(["learner", "activity", "time", "skill"], sort=False).cumcount()
