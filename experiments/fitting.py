@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ..data.catalog import Catalog
-    from ..data.log import Log, Split
+    from ..data.log import Log
     from ..envs.tracer import Tracer
     from .build import Facts
     from .console import Console
@@ -71,23 +71,12 @@ class Task:
         return Task(
             known,
             known.catalog,
-            _together(split, ("train", "valid")),
-            _together(split, ("train", "valid", "test")),
+            split.train.joined({"train": split.train, "valid": split.valid}),
+            split.train.joined({"train": split.train, "valid": split.valid, "test": split.test}),
             split.test,
             held_out.Judged.of(split.test, known.catalog),
             seed,
         )
-
-
-def _together(split: Split, parts: tuple[str, ...]) -> Log:
-    """Return the learners of these parts as one log that says of whom each row is."""
-    import pandas as pd
-
-    from ..data.log import Log
-
-    by_name = {"train": split.train, "valid": split.valid, "test": split.test}
-    frames = [by_name[name].frame.assign(split=name) for name in parts if len(by_name[name])]
-    return Log(pd.concat(frames, ignore_index=True), split.train.name, split.train.notes)
 
 
 def fitted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -36,6 +37,8 @@ class Table(Source):
     Rows without skill or score are dropped; rows that repeat an answer (learner, activity and time) under another
     skill are merged into one. All that is assumed, dropped or merged is counted in the log's notes.
     granularity: "skill" makes each set of skills an activity even where the log names finer ones.
+    store: a folder, for tables larger than memory: the table is read in pieces and its columns are kept there in files;
+    the next load of the same table opens them.
     """
 
     path: str
@@ -53,36 +56,73 @@ class Table(Source):
     timestamp_unit: Literal["auto", "s", "ms", "us", "ns", "minutes", "hours", "days"] = "auto"
     separators: str = "|,;"
     granularity: Literal["activity", "skill"] = "activity"
+    store: str | None = None
 
     def load(self) -> tuple[Log, Catalog]:
         """The log with its catalogue. Raises: DataError for a missing or faulty file, naming file, row and key."""
         path = existing(self.path, "a table of interactions: .csv, .tsv, .parquet, or .gz of them")
         if self.granularity not in ("activity", "skill"):
             raise DataError(f"unknown granularity '{self.granularity}'", fix="Use activity or skill.")
-        raw, encoding = read_frame(
-            path,
-            [name for name in (self.learner, self.activity, self.skill, self.role, self.split) if name],
-            [name for name in (self.correct, self.minutes, self.propensity) if name],
-        )
+        if self.store is not None:
+            from .streamed import streamed
+
+            return streamed(self, path, Path(self.store).expanduser())
+        raw, encoding = read_frame(path, *self.columns())
         notes = [] if encoding == "utf-8" else [f"{path.name} is not UTF-8, read as {encoding}"]
-        frame = self._named(raw, path.name)
-        notes += self._assumed(raw)
-        needed = ["correct", "skill"] if self.catalog is None else ["correct"]
-        frame, dropped = _complete(frame, needed)
-        if dropped:
-            notes.append(f"dropped {dropped} rows without {' or '.join(needed)}")
+        frame, found = self.prepared(raw, path.name)
+        notes += found
         if frame.empty:
-            raise DataError(f"holds no row with {' and '.join(needed)}", path.name, fix="Fill these columns.")
-        repeats = _repeats(frame, ordered=self.order is not None) if {"skill", "activity"} <= set(frame) else None
-        given = None if self.catalog is None else Catalog.load(self.catalog)
+            raise DataError(f"holds no row with {' and '.join(self.needed)}", path.name, fix="Fill these columns.")
+        given = self.given()
         notes += [] if given is None else _foreign(frame, given)
-        frame, catalog = self._with_catalog(frame, given)
-        if repeats is not None and repeats.any():
-            notes += _merged(frame, repeats)
-            frame = frame[~repeats]
-        frame = frame.drop(columns=["skill", "time"], errors="ignore")
+        naming = Naming({}, {})
+        if given is None:
+            naming.learn(frame)
+        catalog = given or naming.catalog(self.granularity == "skill")
+        return self.finished(frame, catalog, naming, path.name, tuple(notes)), catalog
+
+    def columns(self) -> tuple[list[str], list[str]]:
+        """The names of the columns of text, and of those of numbers."""
+        text = [name for name in (self.learner, self.activity, self.skill, self.role, self.split) if name]
+        return text, [name for name in (self.correct, self.minutes, self.propensity) if name]
+
+    @property
+    def needed(self) -> list[str]:
+        """What a row must have to be kept."""
+        return ["correct", "skill"] if self.catalog is None else ["correct"]
+
+    def given(self) -> Catalog | None:
+        """The catalogue that `catalog` names, or None."""
+        return None if self.catalog is None else Catalog.load(self.catalog)
+
+    def prepared(self, raw: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[str]]:
+        """Whole rows under Trailmark's names, with their set of skills, sorted by time; `repeat` marks what to merge.
+
+        Nothing here looks beyond one learner, so that the learners of a large table can come one group at a time.
+        """
+        frame, notes = self._named(raw, file), self._assumed(raw)
+        frame, dropped = _complete(frame, self.needed)
+        if dropped:
+            notes.append(f"dropped {dropped} rows without {' or '.join(self.needed)}")
+        if {"skill", "activity"} <= set(frame) and len(frame):
+            repeats = _repeats(frame, ordered=self.order is not None)
+            notes += _merged(frame, repeats) if repeats.any() else []
+            frame = frame.assign(repeat=repeats)
+        if "activity" not in frame:
+            frame = frame.assign(activity=frame["skill"].str.replace(GLUE, JOIN, regex=False))
+        return frame, notes
+
+    def finished(
+        self, frame: pd.DataFrame, catalog: Catalog, naming: Naming, file: str, notes: tuple[str, ...] = ()
+    ) -> Log:
+        """The log of prepared rows."""
         exact = self.granularity == "activity"
-        return Log.from_frame(frame, catalog, path.name, tuple(notes), drop_repeats=exact), catalog
+        if not exact and self.catalog is None:
+            frame = frame.assign(activity=frame["activity"].map(naming.coarse()).fillna(""))
+        if "repeat" in frame:
+            frame = frame[~frame["repeat"]]
+        frame = frame.drop(columns=["skill", "time", "repeat"], errors="ignore")
+        return Log.from_frame(frame, catalog, file, notes, drop_repeats=exact)
 
     def _named(self, raw: pd.DataFrame, file: str) -> pd.DataFrame:
         """The mapped columns under Trailmark's names, sorted by `time`, which tells answers apart."""
@@ -143,7 +183,7 @@ class Table(Source):
         if self.timestamp_unit == "auto" and self.order is None and self.timestamp in raw:
             unit = guessed(raw[self.timestamp])
             if unit != "s":
-                notes.append(f"'{self.timestamp}' is taken for {unit} since 1970; say timestamp_unit if it is not")
+                notes.append(f"'{self.timestamp}' is taken for {unit} of Unix time; say timestamp_unit if it is not")
         return notes
 
     def _skill_sets(self, cells: pd.Series) -> pd.Series:
@@ -160,26 +200,40 @@ class Table(Source):
             sets[cell] = GLUE.join(natural(parts - {"", *MISSING}))
         return text.map(sets)
 
-    def _with_catalog(self, frame: pd.DataFrame, given: Catalog | None) -> tuple[pd.DataFrame, Catalog]:
-        """The frame with its activities, and the given catalogue or one made from the skills."""
-        if given is not None:
-            return (frame if "activity" in frame else frame.assign(activity=frame["skill"])), given
-        if "activity" not in frame:
-            frame = frame.assign(activity=frame["skill"].str.replace(GLUE, JOIN, regex=False))
-        skills_of: dict[str, set[str]] = {}
+
+@dataclass(frozen=True)
+class Naming:
+    """Which skills each activity has, over all its rows, and the minutes that each of its rows took."""
+
+    skills: dict[str, set[str]]
+    minutes: dict[str, list[float]]
+
+    def learn(self, frame: pd.DataFrame) -> None:
+        """Take note of prepared rows."""
         for activity, cell in frame[["activity", "skill"]].drop_duplicates().itertuples(index=False):
-            skills_of.setdefault(activity, set()).update(cell.split(GLUE))
-        skills_of.pop("", None)
-        if self.granularity == "skill":
-            coarse = {activity: JOIN.join(natural(skills)) for activity, skills in skills_of.items()}
-            frame = frame.assign(activity=frame["activity"].map(coarse).fillna(""))
-            skills_of = {coarse[activity]: skills for activity, skills in skills_of.items()}
-        spent: dict[str, float] = {}
+            if activity:
+                self.skills.setdefault(activity, set()).update(cell.split(GLUE))
         if "minutes" in frame:
             numbers = pd.to_numeric(frame["minutes"], errors="coerce")
             median = numbers[numbers > 0].groupby(frame["activity"]).median()
-            spent = {str(name): float(value) for name, value in median.items()}
-        return frame, minimal_catalog({name: natural(skills_of[name]) for name in natural(skills_of)}, minutes=spent)
+            for name, value in median.items():
+                self.minutes.setdefault(str(name), []).append(float(value))
+
+    def coarse(self) -> dict[str, str]:
+        """What each activity is called when only its set of skills counts."""
+        return {activity: JOIN.join(natural(skills)) for activity, skills in self.skills.items()}
+
+    def catalog(self, by_skills: bool) -> Catalog:
+        """The catalogue; an activity's minutes are the median, of a large table that of its groups' medians."""
+        skills_of, spent = self.skills, {name: float(np.median(values)) for name, values in self.minutes.items()}
+        if by_skills:
+            coarse = self.coarse()
+            skills_of = {coarse[activity]: skills for activity, skills in skills_of.items()}
+            groups: dict[str, list[float]] = {}
+            for name, value in spent.items():
+                groups.setdefault(coarse.get(name, ""), []).append(value)
+            spent = {name: float(np.median(values)) for name, values in groups.items()}
+        return minimal_catalog({name: natural(skills_of[name]) for name in natural(skills_of)}, minutes=spent)
 
 
 def _is_list(cell: object) -> bool:

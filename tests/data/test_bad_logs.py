@@ -109,9 +109,9 @@ def test_lists_of_skills_in_parquet(tmp_path: Path) -> None:
 
 TIMES = {
     "seconds": ("1769850000", "1769850060.5", ()),
-    "milliseconds": ("1769850000000", "1769850060500", ("'timestamp' is taken for ms since 1970",)),
-    "microseconds": ("1769850000000000", "1769850060500000", ("'timestamp' is taken for us since 1970",)),
-    "nanoseconds": ("1769850000000000000", "1769850060500000000", ("'timestamp' is taken for ns since 1970",)),
+    "milliseconds": ("1769850000000", "1769850060500", ("'timestamp' is taken for ms of Unix time",)),
+    "microseconds": ("1769850000000000", "1769850060500000", ("'timestamp' is taken for us of Unix time",)),
+    "nanoseconds": ("1769850000000000000", "1769850060500000000", ("'timestamp' is taken for ns of Unix time",)),
     "ISO": ("2026-01-31T09:00:00", "2026-01-31T09:01:00.500", ()),
     "ISO with zones": ("2026-01-31T10:00:00+01:00", "2026-01-31T09:01:00.5Z", ()),
     "blank between": ("2026-01-31 09:00", "2026-01-31 09:01:00.5", ()),
