@@ -12,6 +12,7 @@ from .sequences import Sequences
 
 ALIKE = 0.995  # share of neighbouring rows with one label from which on they are one answer
 RARE = 1e-9  # chance below which agreement is no luck
+ENOUGH = 2_000_000  # rows in which a leak shows, if there is one
 LEAST = 0.01  # share of rows that must repeat an answer before anybody is troubled
 _MOST = 0.95  # what neighbouring answers of one learner may agree by themselves, at most
 
@@ -35,6 +36,15 @@ class Answers:
             "on all rows are too high; only the first row of an answer is judged. Better: one row per answer, its "
             "skills in one cell"
         )
+
+
+def leak_note(sequences: Sequences) -> str:
+    """What to say of a log's leak, if there is one: judged by its first learners, two million rows of them."""
+    last = max(1, int(np.searchsorted(sequences.start, ENOUGH, side="right")) - 1)
+    rows = slice(0, int(sequences.start[min(last, len(sequences.learners))]))
+    columns = (np.asarray(column[rows]) for column in (sequences.activity, sequences.correct, sequences.days))
+    part = Sequences(sequences.learners[:last], sequences.start[: last + 1], *columns, sequences.timed)
+    return answers_of(part).note
 
 
 def answers_of(sequences: Sequences) -> Answers:

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from .grid import Grid
 
 SHARE = 0.8  # of the reviews, the earliest, are fitted to
-HEADER = ("model", "fitted to", "judged on", "AUC [95%]", "log loss [95%]", "others' AUC", "others' log loss", "CPU s")
+HEADER = (
+    "model",
+    "fitted to",
+    "judged on",
+    "AUC\n[95%]",
+    "log loss\n[95%]",
+    "others'\nAUC",
+    "others'\nlog loss",
+    "CPU s",
+)
 
 
 def reviews(folder: Path, tracers: list[str] | None = None) -> Grid:
@@ -56,7 +65,7 @@ def reviews(folder: Path, tracers: list[str] | None = None) -> Grid:
             f"{int(rows.sum()):,} reviews",
             between(area.value, area.low, area.high),
             between(loss.value, loss.low, loss.high),
-            f"{others[0]:.4f} {key}" if others else "",
+            f"{others[0]:.4f}\n{key}" if others else "",
             f"{others[1]:.4f}" if others else "",
             "" if spent is None else f"{spent:.1f}",
         ]
@@ -64,7 +73,7 @@ def reviews(folder: Path, tracers: list[str] | None = None) -> Grid:
     lines = []
     if tracers is None or "fsrs" in tracers:
         p = predictions(FSRS().of(catalog), log, catalog)
-        lines.append(row("fsrs, default weights", "nothing", another_day, p, None, "py-fsrs 6.3.2, default weights"))
+        lines.append(row("fsrs, default weights", "nothing", another_day, p, None, "py-fsrs 6.3.2"))
         base = np.full(len(log), right[another_day].mean())
         lines.append(row("floor: constant", "the same rows", another_day, base, None, "constant"))
         lines.append(row("fsrs, default weights", "nothing", late, p, None, ""))

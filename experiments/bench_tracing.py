@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from .grid import Grid
 
 HEADER = (
-    *("data", "model", "AUC [95%]", "AUC but 1st row", "bar", "others", "best floor", "log loss", "ECE", "null"),
-    *("fit CPU s", "an epoch", "others' CPU s"),
+    *("data", "model", "AUC\n[95%]", "AUC but\n1st row", "bar", "others", "best\nfloor", "log loss", "ECE", "null"),
+    *("fit\nCPU s", "an\nepoch", "others' CPU s"),
 )
+ASIDE = ("log loss", "ECE", "null")  # columns that only the files have
 
 
 def main(words: list[str]) -> None:
@@ -68,7 +69,7 @@ def _run(args: argparse.Namespace) -> None:
         tables.append(reviews(home / "srs_reviews", tracers))
     args.to.mkdir(parents=True, exist_ok=True)
     for number, grid in enumerate(tables):
-        console.show(grid.rich())
+        console.show(grid.rich(ASIDE))
         write_text(args.to / f"table{number or ''}.csv", grid.csv())
     write_text(args.to / "table.md", "\n".join(f"{grid.title}\n\n{grid.markdown()}" for grid in tables))
     console.say(f"written: {args.to / 'table.md'}")

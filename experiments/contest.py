@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,7 +17,9 @@ from .grid import Grid, between, of
 from .runs import commit, write_json, write_text
 from .track import Track, store
 
-HEADER = ("model", "AUC [95%]", "first try AUC", "AUC but 1st row", "log loss", "accuracy", "ECE", "null", "CPU s")
+HEADER = (
+    *("model", "AUC\n[95%]", "first try\nAUC", "AUC but\n1st row", "log loss", "accuracy", "ECE", "null", "fit\nCPU s"),
+)
 
 
 @dataclass(frozen=True, eq=False)

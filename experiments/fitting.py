@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .track import Track
 
 CHEAP = 10.0  # CPU seconds of a fit up to which the null test is made without being asked
+ENOUGH = 2_000_000  # rows likewise: the test holds all of them in memory
 NULL_LIMIT = 0.01  # how far from .50 an AUC on labels by chance may be; more where chance alone goes further
 
 
@@ -57,7 +58,6 @@ class Task:
     known: Facts
     catalog: Catalog
     fitted_to: Log  # all learners but those of the test part; `split` says who may choose an epoch
-    whole: Log  # all learners, with that split
     judged_on: Log
     judged: held_out.Judged
     seed: int
@@ -72,11 +72,14 @@ class Task:
             known,
             known.catalog,
             split.train.joined({"train": split.train, "valid": split.valid}),
-            split.train.joined({"train": split.train, "valid": split.valid, "test": split.test}),
             split.test,
             held_out.Judged.of(split.test, known.catalog),
             seed,
         )
+
+    def whole(self) -> Log:
+        """Return all learners, with that split."""
+        return self.fitted_to.joined({"train": self.fitted_to, "test": self.judged_on})
 
 
 def fitted(
@@ -118,7 +121,7 @@ def fitted(
         "commit": commit(),
         "created": now(),
     }
-    if null == "true" or (null == "auto" and spent <= CHEAP):
+    if null == "true" or (null == "auto" and spent <= CHEAP and len(task.fitted_to) <= ENOUGH):
         found["null"] = _null(tracer, task, label, console)
     write_json(done, found)
     if track is not None:
@@ -172,8 +175,9 @@ def _null(tracer: Tracer, task: Task, label: str, console: Console) -> dict[str,
     from ..data.leak import answers_of
     from ..envs.validity.null import null_auc
 
-    answers = answers_of(task.whole.sequences(task.catalog))
-    area = null_auc(tracer, task.whole, task.catalog, task.seed, answers.number)
+    whole = task.whole()
+    answers = answers_of(whole.sequences(task.catalog))
+    area = null_auc(tracer, whole, task.catalog, task.seed, answers.number)
     limit = max(NULL_LIMIT, 3.0 / (3.0 * max(1, len(task.judged.rows))) ** 0.5)
     sound = abs(area - 0.5) <= limit
     if not sound:

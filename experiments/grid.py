@@ -29,20 +29,21 @@ class Grid:
         """Return the rows as comma-separated text with the header."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.header)
+        writer.writerow(name.replace("\n", " ") for name in self.header)
         writer.writerows([" ".join(cell.split("\n")) for cell in row] for row in self.rows)
         return out.getvalue()
 
-    def rich(self) -> rich.table.Table:
-        """Return the table for the screen."""
+    def rich(self, without: Sequence[str] = ()) -> rich.table.Table:
+        """Return the table for the screen; `without` names columns that do not fit there."""
         from rich.table import Table
         from rich.text import Text
 
         table = Table(title=self.title)
-        for i, name in enumerate(self.header):
-            table.add_column(name, justify="right" if i else "left", no_wrap=True)
+        shown = [i for i, name in enumerate(self.header) if name not in without]
+        for i, name in ((i, self.header[i]) for i in shown):
+            table.add_column(name, justify="right" if i else "left", no_wrap=i > 0, overflow="fold")
         for row in self.rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(row[i]) for i in shown))
         return table
 
 

@@ -14,6 +14,7 @@ from . import prediction_metrics as pm
 from .statistics import Interval, learner_interval
 
 Floats = NDArray[np.float64]
+_BLOCK = 1 << 20  # rows counted at a time
 METRICS = ("auc", "first_auc", "later_auc", "log_loss", "accuracy", "ece")
 
 
@@ -77,18 +78,20 @@ def floors(fitted_to: Log, judged_on: Log, catalog: Catalog) -> dict[str, Floats
     activity of several skills gets the mean over them.
     """
     seen, asked = fitted_to.sequences(catalog), judged_on.sequences(catalog).activity
-    base = float(seen.correct.mean())
     matrix = catalog.q_matrix()
-    row, skill = _practised(seen.activity, matrix)
-
-    def means(which: NDArray[np.int64], correct: NDArray[np.float32], n: int) -> Floats:
-        smoothed: Floats = (np.bincount(which, correct, n) + base) / (np.bincount(which, minlength=n) + 1.0)
-        return smoothed
-
-    by_skill = means(skill, seen.correct[row], matrix.shape[1])
+    activities, skills = matrix.shape
+    hits = [np.zeros(skills), np.zeros(activities)]
+    counts = [np.zeros(skills), np.zeros(activities)]
+    for begin in range(0, len(seen.activity), _BLOCK):  # the columns may be files larger than memory
+        activity, correct = (np.asarray(x[begin : begin + _BLOCK]) for x in (seen.activity, seen.correct))
+        row, skill = _practised(activity, matrix)
+        for i, (which, right, n) in enumerate(((skill, correct[row], skills), (activity, correct, activities))):
+            hits[i] += np.bincount(which, right, n)
+            counts[i] += np.bincount(which, minlength=n)
+    base = float(hits[1].sum() / max(counts[1].sum(), 1.0))
+    by_skill, by_activity = ((hit + base) / (count + 1.0) for hit, count in zip(hits, counts, strict=True))
     share = matrix.sum(1)
     over_skills = np.where(share > 0, matrix @ by_skill / np.maximum(share, 1), base)
-    by_activity = means(seen.activity, seen.correct, len(matrix))
     return {
         "constant": np.full(len(asked), base),
         "skill mean": over_skills[asked],

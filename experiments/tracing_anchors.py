@@ -104,4 +104,4 @@ ANCHORS = (
 )
 
 # One person's flash cards: reviews of another day, py-fsrs 6.3.2 at its default weights and the constant, measured.
-REVIEWS = {"py-fsrs 6.3.2, default weights": (0.7139, 0.4587), "constant": (0.5, 0.5112)}
+REVIEWS = {"py-fsrs 6.3.2": (0.7139, 0.4587), "constant": (0.5, 0.5112)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -115,6 +115,7 @@ def _deal(table: Table, path: Path, dealt: Path) -> tuple[Table, str | None]:
                     files[number] = pq.ParquetWriter(name, part.schema, compression="zstd")
                 files[number].write_table(part.cast(files[number].schema))
     finally:
+        pieces.close()
         for file in files.values():
             file.close()
     if first:
@@ -127,7 +128,7 @@ def _read(group: Path) -> pd.DataFrame:
     return frame.set_index(_ROW)
 
 
-def _pieces(table: Table, path: Path) -> tuple[Iterator[pd.DataFrame], int]:
+def _pieces(table: Table, path: Path) -> tuple[Generator[pd.DataFrame, None, None], int]:
     """Pieces of the file with the columns that count, and about how many rows there are."""
     text, numbers = table.columns()
     wanted = {*text, *numbers, table.timestamp, table.order}
@@ -142,7 +143,13 @@ def _pieces(table: Table, path: Path) -> tuple[Iterator[pd.DataFrame], int]:
         raise DataError("is gzipped or UTF-16", path.name, fix="To store it, unpack it or save it as UTF-8 or Parquet.")
     head = start.decode("utf-8-sig", errors="trailmark-latin-1")
     lines = max(1, head.count("\n"))
-    pieces = pd.read_csv(
+    return _csv_pieces(path, head, wanted, numbers), int(path.stat().st_size / len(start) * lines)
+
+
+def _csv_pieces(
+    path: Path, head: str, wanted: set[str | None], numbers: list[str]
+) -> Generator[pd.DataFrame, None, None]:
+    with pd.read_csv(
         path,
         sep=delimiter(head, suffix(path)),
         dtype="str",
@@ -152,8 +159,8 @@ def _pieces(table: Table, path: Path) -> tuple[Iterator[pd.DataFrame], int]:
         encoding="utf-8-sig",
         encoding_errors="trailmark-latin-1",
         chunksize=PIECE,
-    )
-    return (piece.rename(columns=str.strip) for piece in pieces), int(path.stat().st_size / len(start) * lines)
+    ) as pieces:
+        yield from (piece.rename(columns=str.strip) for piece in pieces)
 
 
 def _summed(notes: list[str]) -> tuple[str, ...]:
