@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .grid import Grid
 
 HEADER = (
-    *("data", "model", "AUC\n[95%]", "AUC but\n1st row", "bar", "others", "best\nfloor", "log loss", "ECE", "null"),
+    *("data\nmodel", "AUC\n[95%]", "AUC but\n1st row", "bar", "others", "best\nfloor", "log loss", "ECE", "null"),
     *("fit\nCPU s", "an\nepoch", "others' CPU s"),
 )
 ASIDE = ("log loss", "ECE", "null")  # columns that only the files have
@@ -151,8 +151,7 @@ def _cells(anchor: Anchor, label: str, found: dict[str, Any], beneath: float) ->
         verdict = f"{anchor.bar:.4f}\n" + ("reached" if round(reached, 4) >= anchor.bar else "SHORT")
     epochs = len(fit["epochs"])
     return [
-        anchor.data,
-        label,
+        f"{anchor.data}\n{label}",
         between(**metrics["auc"]),
         between(**metrics["later_auc"]) if "later_auc" in metrics else "-",
         verdict,
@@ -170,5 +169,5 @@ def _cells(anchor: Anchor, label: str, found: dict[str, Any], beneath: float) ->
 def _grid(rows: list[list[str]]) -> Grid:
     from .grid import of
 
-    title = "Learners never seen in fitting; the same rows for every model of a data set; intervals over learners"
+    title = "Learners never seen in fitting, the same rows for all models of a data set. * = on other rows or splits"
     return of(title, HEADER, rows)

@@ -51,8 +51,7 @@ def by_learner(log, catalog: Catalog) -> dict[str, list[tuple[str, float, float]
     }
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-@pytest.mark.parametrize("granularity", ["activity", "skill"])
+@pytest.mark.parametrize(("kind", "granularity"), [("csv", "skill"), ("parquet", "activity")])
 def test_a_streamed_table_is_the_table(
     path: Path, tmp_path: Path, kind: str, granularity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
