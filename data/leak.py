@@ -42,8 +42,14 @@ def leak_note(sequences: Sequences) -> str:
     """What to say of a log's leak, if there is one: judged by its first learners, two million rows of them."""
     last = max(1, int(np.searchsorted(sequences.start, ENOUGH, side="right")) - 1)
     rows = slice(0, int(sequences.start[min(last, len(sequences.learners))]))
-    columns = (np.asarray(column[rows]) for column in (sequences.activity, sequences.correct, sequences.days))
-    part = Sequences(sequences.learners[:last], sequences.start[: last + 1], *columns, sequences.timed)
+    part = Sequences(
+        sequences.learners[:last],
+        sequences.start[: last + 1],
+        sequences.activity[rows],
+        sequences.correct[rows],
+        sequences.days[rows],
+        sequences.timed,
+    )
     return answers_of(part).note
 
 

@@ -80,8 +80,14 @@ class StoredLog:
         """The log as mapped arrays. Raises: DataError for another catalogue than that which the log was stored with."""
         if catalog.activity_ids != self.activities:
             raise DataError("another catalogue", self.name, fix="Use the catalogue that came with the log.")
-        columns = (self.column(name) for name in COLUMNS)
-        return Sequences(np.array(self.learners, dtype=np.str_), self.begin, *columns, self.timed)
+        return Sequences(
+            learners=np.array(self.learners, dtype=np.str_),
+            start=self.begin,
+            activity=self.column("activity"),
+            correct=self.column("correct"),
+            days=self.column("days"),
+            timed=self.timed,
+        )
 
     def digest(self) -> str:
         """sha256 over learners, activities and all columns, in hex."""

@@ -143,10 +143,11 @@ def _fit(
     epochs: list[dict[str, float]] = before["epochs"]
     if isinstance(tracer, ByEpochs):
         kept = tracer.checkpoint or str(folder / "checkpoint")
-        tracer = replace(tracer, checkpoint=kept)
+        plan: Any = tracer
+        tracer = plan = replace(plan, checkpoint=kept)
         if epochs and Path(kept).exists():
             console.say(f"{label}: goes on after epoch {len(epochs)}")
-        for epoch in tracer.epochs_of(task.fitted_to, task.catalog):  # type: ignore[attr-defined]
+        for epoch in plan.epochs_of(task.fitted_to, task.catalog):
             seen = {"number": epoch.number, "loss": epoch.loss, "valid": epoch.score}
             if epoch.number > len(epochs):
                 epochs.append(seen)

@@ -83,7 +83,7 @@ def floors(fitted_to: Log, judged_on: Log, catalog: Catalog) -> dict[str, Floats
     hits = [np.zeros(skills), np.zeros(activities)]
     counts = [np.zeros(skills), np.zeros(activities)]
     for begin in range(0, len(seen.activity), _BLOCK):  # the columns may be files larger than memory
-        activity, correct = (np.asarray(x[begin : begin + _BLOCK]) for x in (seen.activity, seen.correct))
+        activity, correct = seen.activity[begin : begin + _BLOCK], seen.correct[begin : begin + _BLOCK]
         row, skill = _practised(activity, matrix)
         for i, (which, right, n) in enumerate(((skill, correct[row], skills), (activity, correct, activities))):
             hits[i] += np.bincount(which, right, n)

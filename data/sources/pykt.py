@@ -56,7 +56,9 @@ class PyKT(Source):
         catalog = minimal_catalog(skills_of)
         if len(files) == 1 and frames[files[0].name]["split"].nunique() == 1:
             frames[files[0].name] = frames[files[0].name].drop(columns="split")
-        notes = (f"merged {merged} rows that repeat an answer under another concept",) if merged else ()
+        notes: tuple[str, ...] = (
+            (f"merged {merged} rows that repeat an answer under another concept",) if merged else ()
+        )
         notes += (f"left out {empty} learners without any answer",) if empty else ()
         return joined(frames, catalog, path.name, notes, drop_repeats=False), catalog
 

@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Generator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ..catalog import Catalog
 from ..errors import DataError
@@ -86,7 +87,11 @@ def _append(writer: Writer, log: Log, catalog: Catalog) -> None:
     writer.timed |= sequences.timed
     first = log.frame.drop_duplicates("learner")
     parts = first["split"].tolist() if "split" in first else [""] * len(first)
-    columns = {"activity": sequences.activity, "correct": sequences.correct, "days": sequences.days}
+    columns: dict[str, NDArray[Any]] = {
+        "activity": sequences.activity,
+        "correct": sequences.correct,
+        "days": sequences.days,
+    }
     writer.add(list(log.learners), np.diff(sequences.start), columns, parts)
 
 
