@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -52,6 +53,7 @@ def existing(path: str | Path, looked_for: str) -> Path:
 def read_text(path: Path) -> tuple[str, str]:
     """The whole text, gunzipped where needed, without byte order mark, with the encoding that fitted it.
 
+    Bytes that are no UTF-8 are read as Latin-1 one by one, so that a file may mix both. UTF-16 is known by its mark.
     Raises: DataError when the file cannot be read.
     """
     try:
@@ -60,10 +62,30 @@ def read_text(path: Path) -> tuple[str, str]:
             raw = gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot be read ({error})", path.name, fix="Check the path and that it is whole.") from error
+    return decoded(raw, path.name)
+
+
+def decoded(raw: bytes, file: str) -> tuple[str, str]:
+    """The text of some bytes and its encoding. Raises: DataError for UTF-16 that is cut off."""
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        try:
+            return raw.decode("utf-16"), "utf-16"
+        except UnicodeDecodeError as error:
+            raise DataError(f"is no whole UTF-16 ({error})", file, fix="Save it again as UTF-8.") from error
     try:
         return raw.decode("utf-8-sig"), "utf-8"
     except UnicodeDecodeError:
-        return raw.decode("latin-1"), "latin-1"
+        text = raw.decode("utf-8-sig", errors="trailmark-latin-1")
+        plain = raw.decode("latin-1")
+        return text, "latin-1" if len(text) == len(plain) else "a mixture of utf-8 and latin-1"
+
+
+def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error("trailmark-latin-1", _as_latin_1)
 
 
 def delimiter(text: str, kind: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,26 +13,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from . import log_check
 from .catalog import Catalog
 from .errors import DataError, did_you_mean
 from .files import existing, read_frame, stem, write_whole
+from .sequences import Sequences as Sequences
 
 DAY = 86400.0
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """A log as arrays, learner after learner: learner i owns the rows start[i]:start[i + 1], in time order."""
-
-    learners: NDArray[np.str_]  # (L,)
-    start: NDArray[np.int64]  # (L + 1,) row offsets
-    activity: NDArray[np.int64]  # (N,) positions on the catalogue's A axis
-    correct: NDArray[np.float32]  # (N,) scores in [0, 1]
-    days: NDArray[np.float64]  # (N,) since the learner's own first event
-    timed: bool  # False when the log knows only the order
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,20 +120,15 @@ class Log:
         what becomes of one learner does not hang on who else is in the log.
         Raises: ValueError for shares outside [0, 1).
         """
-        if min(valid, test) < 0 or valid + test >= 1:
-            raise ValueError(f"valid={valid} and test={test} must be 0 or more, and together below 1")
         first = self.frame.drop_duplicates("learner")
         published = dict(zip(first["learner"], first["split"], strict=True)) if "split" in first else {}
-        named = set(published.values())
-        parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
-        for learner in self.learners:
-            part = published.get(learner, "train")
-            if part == "train" and "test" not in named and _uniform("test", seed, learner) < test:
-                part = "test"
-            if part == "train" and "valid" not in named and _uniform("valid", seed, learner) < valid / (1 - test):
-                part = "valid"
-            parts[part].append(learner)
+        parts = parts_of(self.learners, published, seed, valid, test)
         return Split(self.subset(parts["train"]), self.subset(parts["valid"]), self.subset(parts["test"]))
+
+    def joined(self, parts: Mapping[str, Log]) -> Log:
+        """The rows of several logs, each of which becomes the part of the split that it is named after."""
+        frames = [log.frame.assign(split=name) for name, log in parts.items() if len(log)]
+        return Log(pd.concat(frames, ignore_index=True), self.name, self.notes)
 
     def sequences(self, catalog: Catalog) -> Sequences:
         """The log as arrays. Raises: DataError when an activity is not in this catalogue."""
@@ -165,6 +148,24 @@ class Log:
             days=(seconds - seconds[start[codes]]) / DAY if len(seconds) else seconds,
             timed=bool(len(seconds)) and bool((seconds != seconds[0]).any()),
         )
+
+
+def parts_of(
+    learners: Sequence[str], published: Mapping[str, str], seed: int, valid: float, test: float
+) -> dict[str, list[str]]:
+    """The learners of train, valid and test, as `Log.split` says. Raises: ValueError for shares outside [0, 1)."""
+    if min(valid, test) < 0 or valid + test >= 1:
+        raise ValueError(f"valid={valid} and test={test} must be 0 or more, and together below 1")
+    named = set(published.values())
+    parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
+    for learner in learners:
+        part = published.get(learner, "train")
+        if part == "train" and "test" not in named and _uniform("test", seed, learner) < test:
+            part = "test"
+        if part == "train" and "valid" not in named and _uniform("valid", seed, learner) < valid / (1 - test):
+            part = "valid"
+        parts[part].append(learner)
+    return parts
 
 
 def _uniform(purpose: str, seed: int, learner: str) -> float:

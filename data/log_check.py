@@ -53,12 +53,25 @@ def checked(
     _roles(text, catalog, fault)
     _split(text, learner_codes, learners, fault)
     order = np.lexsort((numbers["timestamp"], learner_codes))
+    notes += _order(learner_codes[order], fault.index[order]) + _shares(numbers["correct"])
     clean = pd.DataFrame({name: (text | numbers)[name] for name in COLUMNS if name in text or name in numbers})
     repeat = _repeats(learner_codes, activity_codes, numbers) if drop_repeats else np.zeros(len(frame), dtype=np.bool_)
     if repeat.any():
         notes += (f"dropped {int(repeat.sum())} exact repeats (same learner, activity, timestamp and correct)",)
         order = order[~repeat[order]]
     return clean.iloc[order].reset_index(drop=True), notes
+
+
+def _order(learner: NDArray[np.int64], place: NDArray[np.int64]) -> tuple[str, ...]:
+    """What to say of sorted rows that stood in the file, at `place`, after one that they now precede."""
+    back = int(((np.diff(place) < 0) & (np.diff(learner) == 0)).sum())
+    return (f"sorted by time: {back} times a row stood before an earlier one of the same learner",) if back else ()
+
+
+def _shares(correct: NDArray[np.float64]) -> tuple[str, ...]:
+    between = int(((correct > 0) & (correct < 1)).sum())
+    said = f"{between} scores lie between 0 and 1: partly right; where only right or wrong will do, half is right"
+    return (said,) if between else ()
 
 
 def _repeats(

@@ -22,9 +22,8 @@ def walk(tracer: Tracer, sequences: Sequences) -> Iterator[tuple[Tensor, Any, Ev
     """
     length = np.diff(sequences.start)
     order = np.argsort(-length, kind="stable")
-    start, length = torch.from_numpy(sequences.start[:-1][order]), length[order]
-    activity, correct = torch.from_numpy(sequences.activity), torch.from_numpy(sequences.correct)
-    days = torch.from_numpy(sequences.days)
+    start, length = sequences.start[:-1][order], length[order]
+    days = sequences.days
     belief = tracer.start(len(order))
     alive = len(order)
     for t in range(int(length.max(initial=0))):
@@ -33,9 +32,10 @@ def walk(tracer: Tracer, sequences: Sequences) -> Iterator[tuple[Tensor, Any, Ev
             belief, alive = take(belief, slice(0, still)), still
         rows = start[:still] + t
         if t and sequences.timed:
-            belief = tracer.elapse(belief, (days[rows] - days[rows - 1]).float())
-        evidence = Evidence(activity[rows], correct[rows])
-        yield rows, belief, evidence
+            belief = tracer.elapse(belief, torch.from_numpy(days[rows] - days[rows - 1]).float())
+        # The columns may be files larger than memory: only the rows at hand are read.
+        evidence = Evidence(torch.from_numpy(sequences.activity[rows]), torch.from_numpy(sequences.correct[rows]))
+        yield torch.from_numpy(rows), belief, evidence
         belief = tracer.update(belief, evidence)
 
 

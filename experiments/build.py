@@ -180,6 +180,7 @@ class Facts:
 def facts(cfg: DictConfig) -> Facts:
     """Load the source of `cfg` and split its learners; DataError when a file is faulty or too small."""
     from ..data.errors import DataError
+    from ..data.leak import leak_note
 
     if not cfg.source:
         return Facts(
@@ -194,6 +195,8 @@ def facts(cfg: DictConfig) -> Facts:
             fix="Bring more, or lower split.test.",
         )
     notes = list(log.notes)
+    leak = leak_note(log.sequences(catalog))
+    notes += [leak] if leak else []
     if all(activity.minutes == 1.0 for activity in catalog.activities):
         notes.append("no minutes are known: every activity counts as one, so minutes here are steps")
     summary = {"name": log.name, "digest": log.digest(), "learners": len(log.learners), "rows": len(log)}

@@ -18,7 +18,7 @@ from ..envs.classroom import Classroom, World
 from ..envs.replay import predictions
 from ..envs.rng import derive
 from ..envs.student import Student
-from . import prediction_metrics as pm
+from . import held_out
 from . import statistics as st
 from .verdict import policy_title
 
@@ -131,29 +131,20 @@ def pathway(world: World, name: str, policy: Policy, seed: int) -> dict[str, Any
 
 def tracing(tracer: Tracer, train: Log, test: Log, catalog: Catalog) -> dict[str, Any]:
     """Return how well `tracer` predicts learners it never saw, beside the floors, all on the same rows."""
-    answers = test.sequences(catalog)
-    correct = answers.correct.astype(np.float64)
-    right = (correct >= 0.5).astype(np.float64)
-    learner = np.repeat(np.arange(len(answers.learners)), np.diff(answers.start))
-    if len(set(right.tolist())) < 2:
+    judged = held_out.Judged.of(test, catalog)
+    if not judged.mixed:
         return {}  # all answers alike: nothing can be told apart
-    p = predictions(tracer, test, catalog).astype(np.float64)
-    area = pm.auc_interval(right, p, learner, seed=0)
-    seen = train.sequences(catalog)
-    base = float(seen.correct.mean())
-    hits = np.bincount(seen.activity, seen.correct, len(catalog.activity_ids))
-    counts = np.bincount(seen.activity, minlength=len(catalog.activity_ids))
-    by_skill = ((hits + base) / (counts + 1.0))[answers.activity]
-    floors = {"constant": np.full_like(p, base), "activity mean": by_skill}
+    found = held_out.scores(judged, predictions(tracer, test, catalog))
+    beneath = {name: held_out.scores(judged, p) for name, p in held_out.floors(train, test, catalog).items()}
     return {
         "name": type(tracer).__name__,
-        "rows": len(p),
-        "learners": len(answers.learners),
-        "auc": {"value": area.value, "low": area.low, "high": area.high},
-        "log_loss": pm.log_loss(right, p),
-        "accuracy": float(((p >= 0.5) == (right > 0)).mean()),
-        "ece": pm.expected_calibration_error(right, p),
-        "floors": {name: {"auc": pm.auc(right, q), "log_loss": pm.log_loss(right, q)} for name, q in floors.items()},
+        "rows": len(judged.rows),
+        "learners": judged.learners,
+        "auc": {"value": found["auc"].value, "low": found["auc"].low, "high": found["auc"].high},
+        **{name: found[name].value for name in ("log_loss", "accuracy", "ece")},
+        "floors": {
+            name: {"auc": floor["auc"].value, "log_loss": floor["log_loss"].value} for name, floor in beneath.items()
+        },
     }
 
 

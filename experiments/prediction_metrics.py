@@ -66,6 +66,35 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
     return float(np.abs(np.bincount(which, p - y, bins)).sum() / len(y))
 
 
+def ece_interval(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    learners: ArrayLike,
+    bins: int = 20,
+    replicates: int = 500,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Expected calibration error with a bootstrap interval that draws whole learners.
+
+    A replicate's error is biased upwards, since noise adds to the gap of every bin: the mean of the replicates less the
+    estimate is taken off both ends, which stay at 0 or above and around the estimate.
+    """
+    y, p = _predictions(labels, probabilities)
+    owner, number = clusters(learners, len(y))
+    which = np.minimum((p * bins).astype(np.int64), bins - 1)
+    gaps = np.bincount(owner * bins + which, p - y, number * bins).reshape(number, bins)
+    sizes = np.bincount(owner, minlength=number).astype(np.float64)
+    drawn = []
+    for block in resamples((number, 1), replicates, seed):
+        count = np.stack([np.bincount(index, minlength=number) for index in block[..., 0]]).astype(np.float64)
+        drawn.append(np.abs(count @ gaps).sum(1) / (count @ sizes))
+    value = float(np.abs(gaps.sum(0)).sum() / len(y))
+    values = np.concatenate(drawn)
+    spread = percentile_interval(value, values - values.mean() + value, confidence)
+    return Interval(value, max(0.0, min(spread.low, value)), max(spread.high, value))
+
+
 @dataclass(frozen=True)
 class _Order:
     """Predictions sorted by score: for each positive row, how many negatives lie below it and not above it."""

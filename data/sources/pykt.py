@@ -47,19 +47,23 @@ class PyKT(Source):
                 raise DataError("holds no log", str(path), fix=f"Give the path of {LOOKED_FOR}.")
         frames: dict[str, pd.DataFrame] = {}
         skills_of: dict[str, tuple[str, ...]] = {}
-        merged = 0
+        merged = empty = 0
         for file in files:
-            frames[file.name], named, repeats = _read(file)
+            frames[file.name], named, repeats, silent = _read(file)
             skills_of |= named
             merged += repeats
+            empty += silent
         catalog = minimal_catalog(skills_of)
         if len(files) == 1 and frames[files[0].name]["split"].nunique() == 1:
             frames[files[0].name] = frames[files[0].name].drop(columns="split")
-        notes = (f"merged {merged} rows that repeat an answer under another concept",) if merged else ()
+        notes: tuple[str, ...] = (
+            (f"merged {merged} rows that repeat an answer under another concept",) if merged else ()
+        )
+        notes += (f"left out {empty} learners without any answer",) if empty else ()
         return joined(frames, catalog, path.name, notes, drop_repeats=False), catalog
 
 
-def _read(path: Path) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]], int]:
+def _read(path: Path) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]], int, int]:
     table, _ = read_frame(path, USED, ())
     require_columns(NEEDED, table.columns, path.name)
     table = table[table["uid"].str.strip() != ""]
@@ -81,4 +85,4 @@ def _read(path: Path) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]], int]:
     )
     if "timestamps" in flat:
         frame["timestamp"] = pd.to_numeric(flat["timestamps"][kept], errors="coerce") / 1000.0
-    return frame, skills_of, int(repeats.sum())
+    return frame, skills_of, int(repeats.sum()), len(table) - len(np.unique(owner))

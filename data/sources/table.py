@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,9 +17,10 @@ from ..log import Log
 from .answers import JOIN, natural
 from .minimal import minimal_catalog
 from .source import Source
-from .times import seconds
+from .times import guessed, seconds
 
 GLUE = "\x1f"
+WORDS = {"true": 1.0, "yes": 1.0, "right": 1.0, "correct": 1.0, "false": 0.0, "no": 0.0, "wrong": 0.0, "incorrect": 0.0}
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,17 @@ class Table(Source):
     """CSV, TSV or Parquet, one row per interaction; each field names the column that holds it.
 
     path: the table, gzipped or not. catalog: the path of a catalogue; without one it is made from the skill column.
-    A missing `activity` column (under that very name) makes the skill the activity. A skill cell may hold several
-    skills, divided by any character of `separators`. `timestamp` holds numbers in `timestamp_unit` or dates; `order`
-    names a column that only sorts, such as ASSISTments' order_id, and is used in place of times. `timestamp` under
-    that very name may be missing too: then the order of the rows counts.
+    A missing `activity` column (under that very name) makes the skill the activity; a missing `skill` column makes
+    each activity a skill of its own. A skill cell may hold several skills, divided by any character of `separators`,
+    also in brackets and quotes as a list is printed. `correct` is a number from 0 to 1, or yes and no, true and false.
+    `timestamp` holds dates, or numbers in `timestamp_unit` ("auto": seconds, unless their size says milliseconds or
+    less since 1970); `order` names a column that only sorts, such as ASSISTments' order_id, and is used in place of
+    times. `timestamp` under that very name may be missing too: then the order of the rows counts.
     Rows without skill or score are dropped; rows that repeat an answer (learner, activity and time) under another
-    skill are merged into one; both are counted in the log's notes.
+    skill are merged into one. All that is assumed, dropped or merged is counted in the log's notes.
     granularity: "skill" makes each set of skills an activity even where the log names finer ones.
+    store: a folder, for tables larger than memory: the table is read in pieces and its columns are kept there in files;
+    the next load of the same table opens them.
     """
 
     path: str
@@ -47,36 +53,76 @@ class Table(Source):
     propensity: str | None = None
     role: str | None = None
     split: str | None = None
-    timestamp_unit: Literal["s", "ms", "minutes", "hours", "days"] = "s"
-    separators: str = "|,"
+    timestamp_unit: Literal["auto", "s", "ms", "us", "ns", "minutes", "hours", "days"] = "auto"
+    separators: str = "|,;"
     granularity: Literal["activity", "skill"] = "activity"
+    store: str | None = None
 
     def load(self) -> tuple[Log, Catalog]:
         """The log with its catalogue. Raises: DataError for a missing or faulty file, naming file, row and key."""
         path = existing(self.path, "a table of interactions: .csv, .tsv, .parquet, or .gz of them")
         if self.granularity not in ("activity", "skill"):
             raise DataError(f"unknown granularity '{self.granularity}'", fix="Use activity or skill.")
-        raw, encoding = read_frame(
-            path,
-            [name for name in (self.learner, self.activity, self.skill, self.role, self.split) if name],
-            [name for name in (self.correct, self.minutes, self.propensity) if name],
-        )
+        if self.store is not None:
+            from .streamed import streamed
+
+            return streamed(self, path, Path(self.store).expanduser())
+        raw, encoding = read_frame(path, *self.columns())
         notes = [] if encoding == "utf-8" else [f"{path.name} is not UTF-8, read as {encoding}"]
-        frame = self._named(raw, path.name)
-        needed = ["correct", "skill"] if self.catalog is None else ["correct"]
-        frame, dropped = _complete(frame, needed)
-        if dropped:
-            notes.append(f"dropped {dropped} rows without {' or '.join(needed)}")
+        frame, found = self.prepared(raw, path.name)
+        notes += found
         if frame.empty:
-            raise DataError(f"holds no row with {' and '.join(needed)}", path.name, fix="Fill these columns.")
-        repeats = _repeats(frame, ordered=self.order is not None) if {"skill", "activity"} <= set(frame) else None
-        frame, catalog = self._with_catalog(frame)
-        if repeats is not None and repeats.any():
-            notes.append(f"merged {int(repeats.sum())} rows that repeat an answer under another skill")
-            frame = frame[~repeats]
-        frame = frame.drop(columns=["skill", "time"], errors="ignore")
+            raise DataError(f"holds no row with {' and '.join(self.needed)}", path.name, fix="Fill these columns.")
+        given = self.given()
+        notes += [] if given is None else _foreign(frame, given)
+        naming = Naming({}, {})
+        if given is None:
+            naming.learn(frame)
+        catalog = given or naming.catalog(self.granularity == "skill")
+        return self.finished(frame, catalog, naming, path.name, tuple(notes)), catalog
+
+    def columns(self) -> tuple[list[str], list[str]]:
+        """The names of the columns of text, and of those of numbers."""
+        text = [name for name in (self.learner, self.activity, self.skill, self.role, self.split) if name]
+        return text, [name for name in (self.correct, self.minutes, self.propensity) if name]
+
+    @property
+    def needed(self) -> list[str]:
+        """What a row must have to be kept."""
+        return ["correct", "skill"] if self.catalog is None else ["correct"]
+
+    def given(self) -> Catalog | None:
+        """The catalogue that `catalog` names, or None."""
+        return None if self.catalog is None else Catalog.load(self.catalog)
+
+    def prepared(self, raw: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[str]]:
+        """Whole rows under Trailmark's names, with their set of skills, sorted by time; `repeat` marks what to merge.
+
+        Nothing here looks beyond one learner, so that the learners of a large table can come one group at a time.
+        """
+        frame, notes = self._named(raw, file), self._assumed(raw)
+        frame, dropped = _complete(frame, self.needed)
+        if dropped:
+            notes.append(f"dropped {dropped} rows without {' or '.join(self.needed)}")
+        if {"skill", "activity"} <= set(frame) and len(frame):
+            repeats = _repeats(frame, ordered=self.order is not None)
+            notes += _merged(frame, repeats) if repeats.any() else []
+            frame = frame.assign(repeat=repeats)
+        if "activity" not in frame:
+            frame = frame.assign(activity=frame["skill"].str.replace(GLUE, JOIN, regex=False))
+        return frame, notes
+
+    def finished(
+        self, frame: pd.DataFrame, catalog: Catalog, naming: Naming, file: str, notes: tuple[str, ...] = ()
+    ) -> Log:
+        """The log of prepared rows."""
         exact = self.granularity == "activity"
-        return Log.from_frame(frame, catalog, path.name, tuple(notes), drop_repeats=exact), catalog
+        if not exact and self.catalog is None:
+            frame = frame.assign(activity=frame["activity"].map(naming.coarse()).fillna(""))
+        if "repeat" in frame:
+            frame = frame[~frame["repeat"]]
+        frame = frame.drop(columns=["skill", "time", "repeat"], errors="ignore")
+        return Log.from_frame(frame, catalog, file, notes, drop_repeats=exact)
 
     def _named(self, raw: pd.DataFrame, file: str) -> pd.DataFrame:
         """The mapped columns under Trailmark's names, sorted by `time`, which tells answers apart."""
@@ -96,7 +142,7 @@ class Table(Source):
         forgiven = {
             "timestamp": self.timestamp == "timestamp",
             "activity": self.activity == "activity" and self.skill in raw,
-            "skill": self.skill == "skill" and self.catalog is not None and self.activity in raw,
+            "skill": self.skill == "skill" and self.activity in raw,
         }
         missing = [ours for ours, theirs in used.items() if theirs not in raw and not forgiven.get(ours, False)]
         if missing:
@@ -111,11 +157,14 @@ class Table(Source):
                 ),
             )
         frame = pd.DataFrame({ours: raw[theirs] for ours, theirs in used.items() if theirs in raw})
+        frame["correct"] = _truths(frame["correct"])
         for ours in ("learner", "activity"):
             if ours in frame:
-                frame[ours] = frame[ours].astype("str").str.strip()
+                frame[ours] = _names(frame[ours])
         if "skill" in frame:
             frame["skill"] = self._skill_sets(frame["skill"])
+        elif self.catalog is None:
+            frame["skill"] = frame["activity"]
         if "timestamp" in frame:
             frame["timestamp"] = seconds(frame["timestamp"], file, self.timestamp, self.timestamp_unit)
             frame["time"] = frame["timestamp"]
@@ -124,36 +173,117 @@ class Table(Source):
             frame["time"] = frame["time"] if numbers.isna().any() else numbers
         return frame.sort_values("time", kind="stable") if "time" in frame else frame
 
+    def _assumed(self, raw: pd.DataFrame) -> list[str]:
+        """What is taken for granted because a column is missing, or because of how its numbers look."""
+        notes = []
+        if self.activity not in raw:
+            notes.append(f"no column '{self.activity}': the skill, or the set of skills, is the activity")
+        if self.skill not in raw and self.catalog is None:
+            notes.append(f"no column '{self.skill}': every activity is a skill of its own")
+        if self.timestamp_unit == "auto" and self.order is None and self.timestamp in raw:
+            unit = guessed(raw[self.timestamp])
+            if unit != "s":
+                notes.append(f"'{self.timestamp}' is taken for {unit} of Unix time; say timestamp_unit if it is not")
+        return notes
+
     def _skill_sets(self, cells: pd.Series) -> pd.Series:
         """Each cell's skills in one order, joined, so that equal sets have equal names; empty where there is none."""
         pattern = f"[{re.escape(self.separators)}]" if self.separators else r"(?!)"
-        text = cells.astype("str").where(cells.notna(), "")
-        sets = {
-            cell: natural({part.strip() for part in re.split(pattern, cell)} - {"", *MISSING}) for cell in text.unique()
-        }
-        return text.map({cell: GLUE.join(skills) for cell, skills in sets.items()})
+        if pd.api.types.is_object_dtype(cells.dtype) and cells.map(lambda cell: hasattr(cell, "__len__")).any():
+            cells = cells.map(lambda cell: GLUE.join(map(str, cell)) if _is_list(cell) else cell)
+        text = _names(cells)
+        sets = {}
+        for cell in text.unique():
+            printed = len(cell) > 1 and cell[0] + cell[-1] in ("[]", "()", "{}")
+            inner = cell[1:-1] if printed else cell
+            parts = {part.strip(" \t'\"" if printed else None) for part in re.split(f"{GLUE}|{pattern}", inner)}
+            sets[cell] = GLUE.join(natural(parts - {"", *MISSING}))
+        return text.map(sets)
 
-    def _with_catalog(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, Catalog]:
-        """The frame with its activities, and the given catalogue or one made from the skills."""
-        if self.catalog is not None:
-            catalog = Catalog.load(self.catalog)
-            return (frame if "activity" in frame else frame.assign(activity=frame["skill"])), catalog
-        if "activity" not in frame:
-            frame = frame.assign(activity=frame["skill"].str.replace(GLUE, JOIN, regex=False))
-        skills_of: dict[str, set[str]] = {}
+
+@dataclass(frozen=True)
+class Naming:
+    """Which skills each activity has, over all its rows, and the minutes that each of its rows took."""
+
+    skills: dict[str, set[str]]
+    minutes: dict[str, list[float]]
+
+    def learn(self, frame: pd.DataFrame) -> None:
+        """Take note of prepared rows."""
         for activity, cell in frame[["activity", "skill"]].drop_duplicates().itertuples(index=False):
-            skills_of.setdefault(activity, set()).update(cell.split(GLUE))
-        skills_of.pop("", None)
-        if self.granularity == "skill":
-            coarse = {activity: JOIN.join(natural(skills)) for activity, skills in skills_of.items()}
-            frame = frame.assign(activity=frame["activity"].map(coarse).fillna(""))
-            skills_of = {coarse[activity]: skills for activity, skills in skills_of.items()}
-        spent: dict[str, float] = {}
+            if activity:
+                self.skills.setdefault(activity, set()).update(cell.split(GLUE))
         if "minutes" in frame:
             numbers = pd.to_numeric(frame["minutes"], errors="coerce")
             median = numbers[numbers > 0].groupby(frame["activity"]).median()
-            spent = {str(name): float(value) for name, value in median.items()}
-        return frame, minimal_catalog({name: natural(skills_of[name]) for name in natural(skills_of)}, minutes=spent)
+            for name, value in median.items():
+                self.minutes.setdefault(str(name), []).append(float(value))
+
+    def coarse(self) -> dict[str, str]:
+        """What each activity is called when only its set of skills counts."""
+        return {activity: JOIN.join(natural(skills)) for activity, skills in self.skills.items()}
+
+    def catalog(self, by_skills: bool) -> Catalog:
+        """The catalogue; an activity's minutes are the median, of a large table that of its groups' medians."""
+        skills_of, spent = self.skills, {name: float(np.median(values)) for name, values in self.minutes.items()}
+        if by_skills:
+            coarse = self.coarse()
+            skills_of = {coarse[activity]: skills for activity, skills in skills_of.items()}
+            groups: dict[str, list[float]] = {}
+            for name, value in spent.items():
+                groups.setdefault(coarse.get(name, ""), []).append(value)
+            spent = {name: float(np.median(values)) for name, values in groups.items()}
+        return minimal_catalog({name: natural(skills_of[name]) for name in natural(skills_of)}, minutes=spent)
+
+
+def _is_list(cell: object) -> bool:
+    return isinstance(cell, list | tuple | set | np.ndarray)
+
+
+def _names(column: pd.Series) -> pd.Series:
+    """Ids as text without blanks around; 12.0, which a column of whole numbers with gaps turns 12 into, is 12."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        known = ~np.isnan(numbers)
+        if (numbers[known] == np.floor(numbers[known])).all() and (np.abs(numbers[known]) < 2**53).all():
+            column = column.astype("Int64")
+    return column.astype("str").where(column.notna(), "").str.strip()
+
+
+def _truths(column: pd.Series) -> pd.Series:
+    """Scores with words for right and wrong as 1 and 0; every other cell as it is."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column
+    words = column.astype("str").str.strip().str.lower()
+    return column.astype("object").where(~words.isin(list(WORDS)), words.map(WORDS))
+
+
+def _merged(frame: pd.DataFrame, repeats: pd.Series) -> list[str]:
+    """What to say of merged rows; where their scores differ, the first row's stays."""
+    said = [f"merged {int(repeats.sum())} rows that repeat an answer under another skill"]
+    score = pd.to_numeric(frame["correct"], errors="coerce")
+    if "time" in frame:
+        answer = frame.assign(attempt=_attempts(frame))
+        keys = [answer[name] for name in ("learner", "activity", "time", "attempt")]
+        first = score.groupby(keys, sort=False).transform("first")
+    else:
+        first = score.where(~repeats).groupby(frame["learner"], sort=False).ffill()
+    other = int((repeats & (score != first)).sum())
+    return [*said, f"{other} merged rows had another score than the first row of their answer, which counts"][
+        : 1 + (other > 0)
+    ]
+
+
+def _foreign(frame: pd.DataFrame, catalog: Catalog) -> list[str]:
+    """What to say of skills that a given catalogue lacks, where the rows name their activity too."""
+    if not {"skill", "activity"} <= set(frame):
+        return []
+    cells = frame["skill"].unique()
+    lacking = {cell: sorted(set(cell.split(GLUE)) - {"", *catalog.skill_ids}) for cell in cells}
+    count = int(frame["skill"].map({cell: bool(names) for cell, names in lacking.items()}).sum())
+    first = next((names[0] for names in lacking.values() if names), "")
+    said = f"{count} rows name skills that the catalogue lacks, such as '{first}'; its own skills of the activity count"
+    return [said] if count else []
 
 
 def _complete(frame: pd.DataFrame, needed: list[str]) -> tuple[pd.DataFrame, int]:
@@ -170,6 +300,12 @@ def _repeats(frame: pd.DataFrame, ordered: bool) -> pd.Series:
         return (frame["activity"] == before["activity"]) & (frame["skill"] != before["skill"])
     if ordered:
         return frame.duplicated(["learner", "activity", "time"])
-    # Coarse times, days for example, may hold second attempts: they repeat a skill, which a further skill does not.
-    attempt = frame.groupby(["learner", "activity", "time", "skill"], sort=False).cumcount()
-    return frame.assign(attempt=attempt).duplicated(["learner", "activity", "time", "attempt"])
+    return frame.assign(attempt=_attempts(frame)).duplicated(["learner", "activity", "time", "attempt"])
+
+
+def _attempts(frame: pd.DataFrame) -> pd.Series:
+    """Which attempt at its activity and time a row tells: coarse times, days for example, may hold several.
+
+    A further attempt repeats a skill, a further skill of the same answer does not.
+    """
+    return frame.groupby(["learner", "activity", "time", "skill"], sort=False).cumcount()

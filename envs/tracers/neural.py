@@ -261,7 +261,7 @@ def predicted(network: Network[W], weights: W, sequences: Sequences, tokens: int
 
 def _score(network: Network[W], weights: W, plan: Plan, valid: Sequences) -> float:
     logits, scored = predicted(network, weights, valid, plan.tokens, plan.length)
-    correct, logits = torch.from_numpy(valid.correct)[scored], logits[scored]
+    correct, logits = torch.from_numpy(valid.correct[scored.numpy()]), logits[scored]
     right = correct.numpy() >= 0.5
     if right.all() or not right.any():
         return -float(F.binary_cross_entropy_with_logits(logits, correct))

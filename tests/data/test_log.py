@@ -212,6 +212,7 @@ def test_notes_on_ignored_columns_and_order() -> None:
     assert log.notes == (
         "ignored columns: 'propensty' Did you mean 'propensity'?, 'mood'",
         "no timestamps: the order of the rows is taken as time",
+        "1 scores lie between 0 and 1: partly right; where only right or wrong will do, half is right",
     )
     assert list(log.frame.columns) == ["learner", "activity", "correct", "timestamp", "minutes", "propensity"]
 

@@ -301,7 +301,9 @@ def test_plain_table_just_works(tmp_path: Path) -> None:
         ("bob", "q1", 0.0, start + 3600),
     ]
     assert skills(catalog) == {"v1": ("talk", "listen"), "q1": ("talk",)}
-    assert log.notes == ()
+    assert log.notes == (
+        "1 scores lie between 0 and 1: partly right; where only right or wrong will do, half is right",
+    )
 
 
 def test_table_without_activities_and_with_other_names(tmp_path: Path) -> None:
@@ -322,7 +324,10 @@ def test_table_without_activities_and_with_other_names(tmp_path: Path) -> None:
     columns = ("learner", "activity", "correct", "timestamp", "minutes", "propensity", "split")
     assert rows(log, *columns) == [("x", "a+b", 1, 300, 2, 0.5, "train"), ("x", "a+b", 0, 540, 3, 1, "train")]
     assert skills(catalog) == {"a+b": ("a", "b")}
-    assert log.notes == ("dropped 2 rows without correct or skill",)
+    assert log.notes == (
+        "no column 'activity': the skill, or the set of skills, is the activity",
+        "dropped 2 rows without correct or skill",
+    )
 
 
 def test_table_merges_rows_that_repeat_an_answer(tmp_path: Path) -> None:
@@ -363,7 +368,7 @@ def test_table_with_a_catalogue(tmp_path: Path) -> None:
             {},
             r"log\.csv, column 'learner': missing column\. .*Found: user, skill, correct\. Else say source\.learner",
         ),
-        ("learner,activity,correct\nu,s,1\n", {}, r"log\.csv, column 'skill': missing column"),
+        ("learner,correct\nu,1\n", {}, r"2 problems .*\n.*log\.csv, column 'activity': missing column"),
         ("learner,skill,correct\nu,s,1\n", {"activity": "item"}, r"log\.csv, column 'item': missing column"),
         ("learner,skill,correct\nu,s,1\n", {"timestamp": "when"}, r"log\.csv, column 'when': missing column"),
         (
@@ -375,7 +380,7 @@ def test_table_with_a_catalogue(tmp_path: Path) -> None:
         (
             "learner,skill,correct,timestamp\nu,s,1,1\nu,s,1,1711744352250\n",
             {},
-            r"log\.csv, row 3, column 'timestamp': .* past the year 5000\. Say timestamp_unit=ms",
+            r"log\.csv, row 2, column 'timestamp': 1 stands among times of up to 1711744352250\. Say timestamp_unit=ms",
         ),
         ("learner,skill,correct\n\nu,,1\nu,s,2\n", {}, r"log\.csv, row 4, column 'correct': 2 is not a score"),
         ("learner,skill,correct\nu,,1\n", {}, r"log\.csv: holds no row with correct and skill\. Fill"),
