@@ -54,17 +54,22 @@ class Check:
 
 @dataclass(frozen=True)
 class Effect:
-    """One line of the validity card; `gates` is False for what is printed but does not count."""
+    """One line of the validity card; without checks there is only the reason, `missing`, why it was not tried."""
 
     name: str
     title: str
     published: str
     checks: tuple[Check, ...]
     note: str = ""
+    missing: str = ""
+
+    @property
+    def applies(self) -> bool:
+        return not self.missing
 
     @property
     def passed(self) -> bool:
-        return all(check.passed for check in self.checks)
+        return bool(self.checks) and all(check.passed for check in self.checks)
 
 
 def difference(a: Tensor, b: Tensor) -> Value:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..students.ssr import SSR
+from .challenge import v12
 from .effect import Effect
 from .interleaving import v10
 from .mastery import v20
 from .motivation import v13, v14, v15
 from .people import v17, v19
-from .practice import v7, v8, v9, v11, v12
+from .practice import v7, v8, v9, v11
 from .spacing import v1, v5, v6, v18
 from .testing import v2, v3, v4, v16
 
