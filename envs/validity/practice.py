@@ -92,12 +92,17 @@ def v7(like: SSR, n: int = 2000, seed: int = 0) -> Effect:
             for k in range(skills):
                 visit, response = visit.give(k)
                 answers[i, :, k, t] = response.correct.double()
+    return learning_rate(answers, "the rate was set for this; strength itself grows by .10 logits an opportunity")
+
+
+def learning_rate(answers: Tensor, note: str) -> Effect:
+    """Return V7 of graded `answers` (G, N, K, T) float64: G groups of N learners, K skills each, T opportunities."""
     learner, skill, slope, error = additive_factors(answers)
-    ability, by_learner = learner.flatten(), answers.mean(2).flatten(0, 1)  # (n,), (n, T)
+    ability, by_learner = learner.flatten(), answers.mean(2).flatten(0, 1)  # (G N,), (G N, T)
     first = by_learner[:, 0]
     low, high = first[ability <= ability.median()], first[ability > ability.median()]
     points = 100 * (by_learner[:, 6] - first) / 6
-    needed = (math.log(4.0) - float(learner.mean() + skill.mean())) / slope
+    needed = (math.log(4.0) - float(learner.mean() + skill.mean())) / slope if slope else math.inf
     return Effect(
         "V7",
         "Practice teaches about a tenth of a logit each time",
@@ -110,7 +115,7 @@ def v7(like: SSR, n: int = 2000, seed: int = 0) -> Effect:
             Check("right at the start, upper half", Value.mean(high), 0.70, 0.80),
             Check("opportunities to .80", Value.exactly(needed), 5.0, 12.0),
         ),
-        "the rate was set for this",
+        note,
     )
 
 
