@@ -137,9 +137,9 @@ def _linked(catalog: Catalog) -> Tensor:
 
 
 def sensitive(student: Student, seed: int = 0) -> Ruling:
-    """What learners are given must matter, and drilling one skill must not beat practising all, where all are wanted."""
+    """What learners are given must matter; where all skills are wanted, drilling one must not beat practising all."""
     catalog = own_catalog(student)
-    tests, skills = probes(catalog, 8)
+    tests, _ = probes(catalog, 8)
     n, steps = LEARNERS, DRILL
     start = Visit.of(student, n, seed)
     wanted = student.context(start.state).goal.clone()
@@ -154,8 +154,7 @@ def sensitive(student: Student, seed: int = 0) -> Ruling:
 
     everything, _ = probes(catalog, steps)
     if len(tests) < 2:
-        nothing = Check("gain of spread practice less the best drill", Value.exactly(0.0), 0.0, 1.0)
-        return Ruling("action-sensitive", nothing, "fewer than two activities have a skill of their own: not tried")
+        return Ruling("action-sensitive", missing="fewer than two activities have a skill of their own")
     spread = gain([everything[i % len(everything)] for i in range(steps)])
     drills = torch.stack([gain([a] * steps) for a in tests])
     best = drills[int(drills.mean(1).argmax())]

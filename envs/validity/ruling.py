@@ -9,12 +9,13 @@ from .effect import Check
 
 @dataclass(frozen=True)
 class Ruling:
-    """What a check found; `words` say it to someone who does not know the check."""
+    """What a check found; `words` say it to someone who does not know the check, `missing` why it was not tried."""
 
     name: str
-    check: Check
-    words: str
+    check: Check | None = None
+    words: str = ""
+    missing: str = ""
 
     @property
     def passed(self) -> bool:
-        return self.check.passed
+        return self.check is None or self.check.passed
