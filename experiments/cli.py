@@ -16,6 +16,7 @@ VERBS = {
     "report": "write a run's HTML report again",
     "export": "copy a run's policy bundle to a folder",
     "recommend": "ask a policy bundle for the next activities of one learner",
+    "validate": "the validity card of some learners: published effects, the gate, a verdict in words",
     "bench": "measure steps and samples per second on this machine",
 }
 

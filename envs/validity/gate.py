@@ -56,12 +56,7 @@ def _told(tracer: Tracer, belief: Any, activities: Tensor, answers: Tensor) -> A
 
 
 def _share(events: Tensor) -> Value:
-    """Return the share of True with its interval (Wilson 1927)."""
-    n, at = events.numel(), float(events.double().mean())
-    z2 = 1.959964**2
-    middle = (at + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (at * (1 - at) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return Value(at, middle - half, middle + half)
+    return Value.share(float(events.double().mean()), events.numel())
 
 
 def monotone(tracer: Tracer, catalog: Catalog, seed: int = 0) -> Ruling:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ...data.catalog import Catalog
 from ..student import Student
 from .effect import Effect
 from .laboratory import Visit
 from .practice import learning_rate
-from .spacing import Facts, best_gap, forgetting, pooled_recall, spaced_retrieval
+from .spacing import DELAYS, GAPS, Facts, best_gap, forgetting, pooled_recall, recall_by_gap, spaced_retrieval
 
 FACTS, FEWEST, ROUNDS = 12, 3, 6
 PRACTICE = frozenset({"practice", "exercise", "problem"})
@@ -83,14 +84,30 @@ def lag_curve(student: Student, n: int = 200, seed: int = 0) -> list[float] | No
     return None if len(facts.tests) < FEWEST or timeless(facts) else pooled_recall(facts).tolist()
 
 
-def own_v7(student: Student, n: int = 400, seed: int = 0) -> Effect | str:
-    """The design of V7 on the learners' own problems, or why it cannot be tried."""
+def practised(student: Student, n: int, seed: int) -> Tensor | None:
+    """Return (n, K, 12), the answers to twelve problems each of up to twenty skills in turn; None without problems."""
     tests, _ = probes(own_catalog(student), 20, PRACTICE)
     if len(tests) < FEWEST:
-        return "there are no problems to practise, only cards"
-    visit, answers = Visit.of(student, n, seed), torch.zeros(1, n, len(tests), 12, dtype=torch.float64)
+        return None
+    visit, answers = Visit.of(student, n, seed), torch.zeros(n, len(tests), 12, dtype=torch.float64)
     for t in range(12):
         for k, test in enumerate(tests):
             visit, response = visit.give(test)
-            answers[0, :, k, t] = response.correct.double()
-    return learning_rate(answers, "on the learners' own problems, one a skill")
+            answers[:, k, t] = response.correct.double()
+    return answers
+
+
+def own_v7(student: Student, n: int = 400, seed: int = 0) -> Effect | str:
+    """The design of V7 on the learners' own problems, or why it cannot be tried."""
+    answers = practised(student, n, seed)
+    if answers is None:
+        return "there are no problems to practise, only cards"
+    return learning_rate(answers[None], "on the learners' own problems, one a skill")
+
+
+def spacing_curves(student: Student, n: int = 100, seed: int = 0) -> list[list[float]] | None:
+    """Return mean recall by delay of `DELAYS` and gap of `GAPS`, of items known once; None where it cannot be asked."""
+    facts = acquainted(student, n, seed)
+    if len(facts.tests) < FEWEST or timeless(facts):
+        return None
+    return recall_by_gap(facts, GAPS, DELAYS).mean(2).tolist()

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ..rng import Purpose, Rng
 from ..rows import map_tensors
-from ..student import Student
 from ..skills import skills_of
+from ..student import Student
 from .effect import Check, Value
 from .laboratory import Visit
 from .own_items import own_catalog
@@ -36,7 +36,7 @@ def _life(student: Student, n: int, steps: int, seed: int) -> tuple[Visit, list[
 
 
 def sanity(student: Student, n: int = 100, steps: int = 30, seed: int = 0) -> tuple[Check, ...]:
-    """Return the checks: mastery in [0, 1], waiting never lifts it, practice helps on average, mastery shows, and more."""
+    """Return what must hold of mastery, waiting, practice, answers and batches, each as a number with its band."""
     visit, seen = _life(student, n, steps, seed)
     before, after, right = (torch.cat(column) for column in zip(*seen, strict=True))
     mastery = visit.mastery()
