@@ -13,6 +13,7 @@ from ..data.log import Split
 from ..envs.student import Student
 from ..envs.students.sampled import SampledStudent
 from ..envs.students.ssr import SSR
+from ..envs.tracers.calibrated import error
 from ..envs.validity import likeness, own_items, recovery
 from ..envs.validity.effect import Check, Effect
 from ..envs.validity.gate import cheap, sensitive
@@ -171,7 +172,7 @@ def _groups(split: Split, catalog: Catalog, p: np.ndarray, y: np.ndarray) -> lis
 
     def add(name: str, which: np.ndarray) -> None:
         if which.sum() >= 100:
-            gap = recovery.error(p[which], y[which])
+            gap = error(p[which], y[which])
             rows.append(
                 {
                     "name": name,

@@ -68,14 +68,14 @@ def shadowed(
     place, double = place[by_row], np.concatenate(answers)[by_row].astype(np.float64)
     learner = np.repeat(np.arange(len(sequences.learners)), np.diff(sequences.start))[place]
     skill = catalog.q_matrix().argmax(1)[sequences.activity[place]]
-    real, days = sequences.correct[place].astype(np.float64), sequences.days[place]
+    real, moment = sequences.correct[place].astype(np.float64), sequences.days[place]
     opportunity, last = _history(learner, skill)
     known = last >= 0
     return Shadow(
         learner,
         skill,
         opportunity,
-        np.where(known, days - days[last], np.nan),
+        np.where(known, moment - moment[last], np.nan),
         np.where(known, real[last], np.nan),
         np.where(known, double[last], np.nan),
         real,
@@ -127,7 +127,7 @@ def realistic(shadow: Shadow, draws: int = 200, seed: int = 0) -> Ruling:
     place = shadow.learner[use] * OPPORTUNITIES + shadow.opportunity[use] - 1
 
     def table(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(place, values, n * OPPORTUNITIES).reshape(n, OPPORTUNITIES)
+        return np.bincount(place, values, n * OPPORTUNITIES).astype(np.float64).reshape(n, OPPORTUNITIES)
 
     count, more = table(np.ones(use.sum())), table((shadow.double - shadow.real)[use])
     enough = count.sum(0) >= FEWEST

@@ -50,7 +50,8 @@ def v19(like: SSR, n: int = 8000, seed: int = 0) -> Effect:
         coached, usual = coached.wait(7.0), usual.wait(7.0)
 
     def attitude(visit: Visit) -> Tensor:
-        return visit.state.commitment + visit.state.engagement
+        felt: Tensor = visit.state.commitment + visit.state.engagement
+        return felt
 
     def confidence(visit: Visit) -> Tensor:
         return learners.confidence(visit.state, visit.rng.at(visit.step)).mean(1)
