@@ -34,7 +34,7 @@ class Calibrated(Tracer):
     """A tracer and, on top of its predictions, Platt's scaling (Platt 1999; a shift of 0 is temperature scaling).
 
     `fit` holds back the validation learners of the log, or a share `valid` of all, fits `tracer` to the others, and
-    where the held-back learners find its calibration error above `bar`, turns each predicted p into
+    where the held-back learners find its calibration error more than `bar` above that of luck, turns each predicted p into
     sigmoid(slope logit(p) + shift) with the two numbers that suit them best. Below it nothing is changed. Simulated
     learners of a tracer that is too sure answer too evenly, so calibrate before you simulate. Order among predictions,
     beliefs, mastery and features stay the inner tracer's.
@@ -55,7 +55,7 @@ class Calibrated(Tracer):
         inner = self.tracer.fit(rest, catalog)
         p = predictions(inner, split.valid, catalog).astype(np.float64).clip(_EDGE, 1 - _EDGE)
         y = split.valid.sequences(catalog).correct.astype(np.float64)
-        slope, shift = platt(p, y) if error(p, y) > self.bar else (1.0, 0.0)
+        slope, shift = platt(p, y) if error(p, y) - luck(p) > self.bar else (1.0, 0.0)
         return replace(self, tracer=inner, scale=Scale(torch.tensor(slope), torch.tensor(shift)))
 
     def _scale(self) -> Scale:
@@ -101,6 +101,12 @@ def error(p: np.ndarray, y: np.ndarray, bins: int = 20) -> float:
     """Return the calibration error: the gap of mean chance and answer, weighted over `bins` equal bins of p."""
     which = np.minimum((p * bins).astype(np.int64), bins - 1)
     return float(np.abs(np.bincount(which, p - y, bins)).sum() / max(1, len(y)))
+
+
+def luck(p: np.ndarray, bins: int = 20) -> float:
+    """Return the calibration error that chances `p` (N,) have by luck when they are right (normal approximation)."""
+    which = np.minimum((p * bins).astype(np.int64), bins - 1)
+    return float(np.sqrt(2.0 / np.pi * np.bincount(which, p * (1.0 - p), bins)).sum() / max(1, len(p)))
 
 
 def platt(p: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from ..student import Student
 from ..students.sampled import SampledStudent
 from ..tracer import Tracer
 from ..tracers.bkt import BKT
-from ..tracers.calibrated import error
+from ..tracers.calibrated import error, luck
 from ..tracers.neural import auc
 from ..tracers.pfa import PFA
 from ..tracers.rasch import Rasch
@@ -70,12 +70,12 @@ def recovery(student: SampledStudent, seed: int = 0, n: int = 500, steps: int = 
 
 
 def scores(tracer: Tracer, test: Log, catalog: Catalog) -> tuple[dict[str, float], NDArray[Any], NDArray[Any]]:
-    """Return AUC, log loss and calibration error on `test`, and its predictions and labels (N,)."""
+    """Return AUC, log loss, calibration error and what of it is luck, and the predictions and labels (N,)."""
     p = predictions(tracer, test, catalog).astype(np.float64)
     y = (test.sequences(catalog).correct >= 0.5).astype(np.float64)
     edge = p.clip(1e-7, 1 - 1e-7)
     loss = float(-(y * np.log(edge) + (1 - y) * np.log1p(-edge)).mean())
-    return {"auc": auc(y > 0.5, p), "log_loss": loss, "ece": error(p, y)}, p, y
+    return {"auc": auc(y > 0.5, p), "log_loss": loss, "ece": error(p, y), "luck": luck(p)}, p, y
 
 
 def predictive(own: dict[str, float], others: dict[str, dict[str, float]]) -> tuple[Ruling, Ruling]:
@@ -90,8 +90,8 @@ def predictive(own: dict[str, float], others: dict[str, dict[str, float]]) -> tu
         ),
         Ruling(
             "calibrated",
-            Check("calibration error on held-out learners", Value.exactly(own["ece"]), 0.0, MISCALIBRATED),
-            f"chances are off by {own['ece']:.3f} on average; wrap the tracer in `calibrated`",
+            Check("calibration error beyond luck", Value.exactly(own["ece"] - own["luck"]), -1.0, MISCALIBRATED),
+            f"chances are off by {own['ece']:.3f} on average, by luck {own['luck']:.3f}; wrap the tracer in `calibrated`",
         ),
     )
 

@@ -61,9 +61,12 @@ def _moved(student: Student, seed: int) -> float:
 
     def live(rng: Rng) -> Tensor:
         state = student.enrol(rng)
+        seen = [student.mastery(state)]
         for t, a in enumerate(activities):
-            state, _ = student.answer(state, torch.full_like(rng.learner, a), rng.at(t))
-        return student.mastery(state)
+            state, response = student.answer(state, torch.full_like(rng.learner, a), rng.at(t))
+            state = student.elapse(state, torch.ones_like(response.minutes), rng.at(t))
+            seen += [student.mastery(state), response.correct[:, None], response.minutes[:, None]]
+        return torch.cat(seen, 1)
 
     everyone = Rng.enrol(seed, 0, 37)
     alone = [live(map_tensors(lambda x, i=i: x[i : i + 1], everyone)) for i in (0, 5, 36)]
