@@ -57,7 +57,7 @@ def until_mastery(student: SSR, tracer: BKT, n: int, seed: int, bar: float = 0.9
     done, mastered = torch.zeros(n), torch.zeros(n)
     going = torch.ones(n, dtype=torch.bool)
     zero = torch.zeros(n, dtype=torch.int64)
-    while bool(going.any()) and visit.step < 300:
+    while bool(going.any()) and visit.step < 150:
         visit, response = visit.give(0, going)
         belief = tracer.update(belief, Evidence(zero, response.correct))
         done = done + going

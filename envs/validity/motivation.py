@@ -149,9 +149,9 @@ def v15(like: SSR, n: int = 1000, seed: int = 0) -> Effect:
         ".40 (.30 detrended); .23 (.06 detrended)",
         (
             Check("performance to self-efficacy", value(score, belief), 0.25, 0.60),
-            Check("the same, detrended", value(flat, calm), 0.15, 0.45),
+            Check("performance to self-efficacy, detrended", value(flat, calm), 0.15, 0.45),
             Check("self-efficacy to performance", value(belief[:, :-1], score[:, 1:]), 0.0, 0.30),
-            Check("the same, detrended", value(calm[:, :-1], flat[:, 1:]), -0.20, 0.20),
+            Check("self-efficacy to performance, detrended", value(calm[:, :-1], flat[:, 1:]), -0.20, 0.20),
         ),
         "within persons; the weight of one answer was set by hand for this",
     )

@@ -100,7 +100,8 @@ def learning_rate(answers: Tensor, note: str) -> Effect:
     learner, skill, slope, error = additive_factors(answers)
     ability, by_learner = learner.flatten(), answers.mean(2).flatten(0, 1)  # (G N,), (G N, T)
     first = by_learner[:, 0]
-    low, high = first[ability <= ability.median()], first[ability > ability.median()]
+    order = ability.argsort()
+    low, high = first[order[: len(order) // 2]], first[order[len(order) // 2 :]]
     points = 100 * (by_learner[:, 6] - first) / 6
     needed = (math.log(4.0) - float(learner.mean() + skill.mean())) / slope if slope else math.inf
     return Effect(

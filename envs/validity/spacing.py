@@ -99,9 +99,9 @@ def learnt(like: SSR, facts: int, n: int, seed: int, minutes: float = 0.15) -> F
     return Facts(Visit.of(fact_learners(like, facts, minutes=minutes), n, seed), everything, everything)
 
 
-def v1(like: SSR, n: int = 400, seed: int = 0) -> Effect:
+def v1(like: SSR, n: int = 400, seed: int = 0, facts: int = 32) -> Effect:
     """The spacing effect (Cepeda, Vul, Rohrer, Wixted and Pashler 2008)."""
-    return best_gap(learnt(like, 32, n, seed), seed)
+    return best_gap(learnt(like, facts, n, seed), seed)
 
 
 def best_gap(facts: Facts, seed: int) -> Effect:
