@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data.catalog import Catalog
 from ..data.log import Split
+from ..envs.rng import derive
 from ..envs.student import Student
 from ..envs.students.sampled import SampledStudent
 from ..envs.students.ssr import SSR
@@ -21,7 +22,7 @@ from ..envs.validity.motivation import survival
 from ..envs.validity.published import EXPERIMENTS, effects
 from ..envs.validity.ruling import Ruling
 from ..envs.validity.sanity import sanity
-from ..envs.validity.spacing import DELAYS, GAPS, LAGS
+from ..envs.validity.spacing import DELAYS, GAPS, LAGS, learnt
 from .discriminate import told_apart
 from .exploitation import exploitation, jury
 
@@ -131,8 +132,11 @@ class Card:
                 self._lacks("curve", "there are no problems to practise, only cards")
             else:
                 self.found["curve"] = {"simulated": answers.mean((0, 1))[:10].tolist()}
-        recalled = own_items.lag_curve(self.student, n, self.seed)
-        spaced = own_items.spacing_curves(self.student, max(50, n // 2), self.seed)
+        if isinstance(self.student, SSR):
+            facts = learnt(self.student, own_items.FACTS, n, self.seed)
+        else:
+            facts = own_items.acquainted(self.student, n, self.seed)
+        recalled, spaced = own_items.lag_curve(facts), own_items.spacing_curves(facts)
         self.found["forgetting"] = {"days": list(LAGS), "recalled": recalled} if recalled else {}
         self.found["spacing"] = {"gaps": list(GAPS), "delays": list(DELAYS), "recall": spaced} if spaced else {}
         if not recalled:
@@ -152,7 +156,8 @@ class Card:
             self._rulings += [Ruling(name, missing="left out (--quick)") for name in ("recovery", "null")]
             return
         self._rulings.append(recovery.recovery(self.student, self.seed))
-        self._rulings.append(recovery.by_chance(self.student.tracer, self.split.train, self.catalog, self.seed))
+        anew = derive(self.seed, "null")  # the training learners are what the seed's own split has left
+        self._rulings.append(recovery.by_chance(self.student.tracer, self.split.train, self.catalog, anew))
 
     def _exploitation(self) -> None:
         if not self.refits:

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from .card_verdict import band, ours
-from .figures import WIDTH, Series, lines
+from .figures import WIDTH, Series, lines, shortened
 from .page import element
 
 Json = Mapping[str, Any]
@@ -40,8 +40,8 @@ def bands(effects: Sequence[Json]) -> Element:
             box = {"x": at - 5, "y": y + 6, "width": 10, "height": 10, "class": "mark"}
             mark.append(element("rect", box))
         parts += [
-            _text(_LEFT, y, f"{effect['name']} {check['what']}", "start"),
-            _text(_RIGHT, y, f"{_short(check)} in {band(check)}", "end"),
+            _text(_LEFT, y, shortened(f"{effect['name']} {check['what']}", WIDTH * 0.66), "start"),
+            _text(_RIGHT, y, f"{_short(check)} ({band(check)})", "end"),
             element("line", {"x1": _LEFT, "y1": y + 11, "x2": _RIGHT, "y2": y + 11, "class": "grid"}),
             mark,
         ]

@@ -98,20 +98,21 @@ def _effects(found: Json) -> list[Element]:
         marks = [("in its band", "kind-trained round"), ("outside", "kind-baseline")]
         parts += [
             paragraph(
-                "Each is the study's own experiment, run on these learners; the number nearest to failing first."
+                "Each is the study's own experiment, run on these learners. Of each the first number that fails:"
             ),
             legend(marks),
             figure("One number of each effect against its band", draw.bands(tried)),
         ]
         rows: list[list[Element | str]] = []
-        styles, notes = [], []
+        styles = []
         for e in tried:
             for i, c in enumerate(e["checks"]):
                 rows.append([e["name"] if i == 0 else "", c["what"], ours(c), band(c), _word(c["passed"])])
                 styles.append("" if c["passed"] else "handover")
-                notes.append("")
-            notes[-len(e["checks"])] = ""
-        parts.append(table("Every number", ["", "Number", "Ours [95 %]", "Band", ""], rows, styles, notes))
+        every = table(
+            "Bands are those that the effect must lie in", ["", "Number", "Ours [95 %]", "Band", ""], rows, styles
+        )
+        parts.append(folded(f"All {len(rows)} numbers", every))
         words: list[list[Element | str]] = [[e["name"], e["title"], e["published"], e["note"]] for e in tried]
         said = table("What was published, and what to know", ["", "Effect", "Published", "Note"], words)
         parts.append(folded("Published values and notes", said))

@@ -34,7 +34,7 @@ class Calibrated(Tracer):
     """A tracer and, on top of its predictions, Platt's scaling (Platt 1999; a shift of 0 is temperature scaling).
 
     `fit` holds back the validation learners of the log, or a share `valid` of all, fits `tracer` to the others, and
-    where the held-back learners find its calibration error more than `bar` above that of luck, turns each predicted p into
+    where the held-back learners find its calibration error `bar` above that of luck or more, turns a prediction p into
     sigmoid(slope logit(p) + shift) with the two numbers that suit them best. Below it nothing is changed. Simulated
     learners of a tracer that is too sure answer too evenly, so calibrate before you simulate. Order among predictions,
     beliefs, mastery and features stay the inner tracer's.

@@ -78,9 +78,8 @@ def own_v18(student: Student, n: int = 200, seed: int = 0) -> Effect | str:
     return FEW if len(facts.tests) < FEWEST else TIMELESS if timeless(facts) else forgetting(facts)
 
 
-def lag_curve(student: Student, n: int = 200, seed: int = 0) -> list[float] | None:
-    """Return the share recalled after each of `LAGS` days, of items known once; None where it cannot be asked."""
-    facts = acquainted(student, n, seed)
+def lag_curve(facts: Facts) -> list[float] | None:
+    """Return the share recalled after each of `LAGS` days, of facts known once; None where it cannot be asked."""
     return None if len(facts.tests) < FEWEST or timeless(facts) else pooled_recall(facts).tolist()
 
 
@@ -105,9 +104,8 @@ def own_v7(student: Student, n: int = 400, seed: int = 0) -> Effect | str:
     return learning_rate(answers[None], "on the learners' own problems, one a skill")
 
 
-def spacing_curves(student: Student, n: int = 100, seed: int = 0) -> list[list[float]] | None:
-    """Return mean recall by delay of `DELAYS` and gap of `GAPS`, of items known once; None where it cannot be asked."""
-    facts = acquainted(student, n, seed)
+def spacing_curves(facts: Facts) -> list[list[float]] | None:
+    """Return mean recall by delay of `DELAYS` and gap of `GAPS`, of facts known once; None where it cannot be asked."""
     if len(facts.tests) < FEWEST or timeless(facts):
         return None
     return recall_by_gap(facts, GAPS, DELAYS).mean(2).tolist()

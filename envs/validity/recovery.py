@@ -91,7 +91,7 @@ def predictive(own: dict[str, float], others: dict[str, dict[str, float]]) -> tu
         Ruling(
             "calibrated",
             Check("calibration error beyond luck", Value.exactly(own["ece"] - own["luck"]), -1.0, MISCALIBRATED),
-            f"chances are off by {own['ece']:.3f} on average, by luck {own['luck']:.3f}; wrap the tracer in `calibrated`",
+            f"chances are off by {own['ece']:.3f}, by luck alone {own['luck']:.3f}; wrap the tracer in `calibrated`",
         ),
     )
 
