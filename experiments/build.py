@@ -133,6 +133,8 @@ def sound(cfg: DictConfig) -> None:
             raise ConfigError(f"{key} has no value yet; say {key}=...")
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).replace("\n", " ")) from error
+    if not isinstance(cfg.get("accept_unfit_learners", False), bool):  # runs from before the gate have no such key
+        raise ConfigError(f"accept_unfit_learners={cfg.accept_unfit_learners}: say true or false")
     for key in ("name", "output", "primary"):
         if not isinstance(cfg[key], str):
             raise ConfigError(f"{key}={cfg[key]}: it takes text; put it in quotes")
@@ -214,12 +216,28 @@ def fit_student(node: DictConfig, known: Facts, allow: Sequence[str] = ()) -> St
         raise ConfigError(str(error)) from error
 
 
+def admit(cfg: DictConfig, student: Student) -> None:
+    """ConfigError when `student` fails the validity gate and `accept_unfit_learners` does not say to go on."""
+    from ..envs.validity.gate import refusal
+
+    reason = "" if cfg.get("accept_unfit_learners") else refusal(student)
+    if reason:
+        raise ConfigError(
+            f"student: {reason}. Train on other learners, such as student.tracer=bkt (tracer= may stay what it is), or "
+            "say accept_unfit_learners=true, and the report will doubt every number"
+        )
+
+
 def fit_world(cfg: DictConfig, known: Facts) -> World:
-    """Fit the learners and the observer's tracer to the log's training learners; put the world together."""
+    """Fit the learners and the observer's tracer to the log's training learners; put the world together.
+
+    ConfigError when the learners are no learners: see `admit`.
+    """
     from ..envs.classroom import Pace, World
     from ..envs.observer import Observer
 
     student = fit_student(cfg.student, known, cfg.allow)
+    admit(cfg, student)
     catalog = known.catalog or student.catalog
     if catalog is None:
         raise ConfigError("no catalogue: choose a source, or a student that brings its own")

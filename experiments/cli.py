@@ -17,6 +17,7 @@ VERBS = {
     "export": "copy a run's policy bundle to a folder",
     "serve": "run a policy bundle behind HTTP, with records, a decision log and the coach console",
     "recommend": "ask a policy bundle for the next activities of one learner",
+    "validate": "the validity card of some learners: published effects, the gate, a verdict in words",
     "bench": "measure steps and samples per second on this machine",
 }
 

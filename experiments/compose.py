@@ -61,6 +61,7 @@ def check(words: list[str]) -> DictConfig | None:
     try:
         with initialize_config_module("trailmark.configs", version_base="1.3"):
             config = _compose(list(first.values()))
+            spell_out(config)
             sound(config)
             for word, values in choices.items():
                 for value in values[1:] if _is_group(word) else ():
@@ -68,6 +69,24 @@ def check(words: list[str]) -> DictConfig | None:
     finally:
         GlobalHydra.instance().clear()
     return config
+
+
+def spell_out(cfg: DictConfig) -> None:
+    """Put a tracer's config where `student.tracer` is its name: learners of another tracer than the observer's."""
+    from omegaconf import OmegaConf
+
+    from ..configs import __file__ as here
+
+    name = OmegaConf.select(cfg, "student.tracer")
+    if not isinstance(name, str):
+        return
+    path = Path(here).parent / "tracer" / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        near = difflib.get_close_matches(name, known, 1, 0.5)
+        hint = f"; did you mean student.tracer={near[0]}?" if near else ";"
+        raise ConfigError(f"there is no tracer {name!r}{hint} There are: {', '.join(known)}")
+    cfg.student.tracer = OmegaConf.load(path)
 
 
 def several(word: str) -> list[str]:

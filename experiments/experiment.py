@@ -15,6 +15,7 @@ from ..agents.loop import train
 from ..envs import pack
 from ..envs.rng import derive
 from ..envs.students.sampled import SampledStudent
+from ..envs.validity.gate import refusal
 from . import evaluation as ev
 from .build import check, facts, fit_student, fit_world, make_agent, make_baselines, sound
 from .console import Console
@@ -218,7 +219,7 @@ class Experiment:
             "pathway": ev.pathway(world, name, contestants[name][1], derive(cfg.seed, "pathway")),
             "other_students": others,
             "config": OmegaConf.to_yaml(cfg, resolve=True),
-            "warnings": _doubts(world, cfg.primary, rows, others),
+            "warnings": [*_unfit(world), *_doubts(world, cfg.primary, rows, others)],
         }
 
     def _save(self, world: World, agent: Agent, found: dict[str, Any]) -> None:
@@ -241,6 +242,12 @@ def _who(world: World) -> str:
     tracer = getattr(world.student, "tracer", None)
     name = type(world.student).__name__
     return f"{name}({type(tracer).__name__})" if tracer is not None else name
+
+
+def _unfit(world: World) -> list[str]:
+    """Return why nothing here should be believed, where the learners fail the validity gate."""
+    reason = refusal(world.student)
+    return [f"These learners fail the validity gate and were accepted by hand. {reason}."] if reason else []
 
 
 def _doubts(world: World, primary: str, rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[str]:

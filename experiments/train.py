@@ -98,7 +98,7 @@ def _job(cfg: DictConfig) -> None:
 
     from ..data.errors import DataError
     from ..envs.pack import PackError
-    from .compose import complain
+    from .compose import complain, spell_out
     from .experiment import Experiment
     from .sweep import failed
 
@@ -107,6 +107,7 @@ def _job(cfg: DictConfig) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     cfg.agent_name = cfg.agent_name or job.runtime.choices["agent"]
     try:
+        spell_out(cfg)
         Experiment.of(cfg, parent, shlex.join(["trailmark", "train", *words])).run()
     except (ConfigError, RunError, DataError, PackError) as error:
         if parent is None:

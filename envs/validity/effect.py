@@ -27,6 +27,14 @@ class Value:
         return Value(at, at - half, at + half)
 
     @staticmethod
+    def share(at: float, n: int) -> Value:
+        """Return a share of `n` independent cases with its interval (Wilson 1927)."""
+        z2 = Z95**2
+        middle = (at + z2 / (2 * n)) / (1 + z2 / n)
+        half = Z95 * math.sqrt(at * (1 - at) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+        return Value(at, middle - half, middle + half)
+
+    @staticmethod
     def sampled(at: float, draws: Tensor) -> Value:
         """Return `at` with the central 95 % of bootstrap `draws` (R,)."""
         low, high = torch.quantile(draws.double(), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
@@ -54,17 +62,22 @@ class Check:
 
 @dataclass(frozen=True)
 class Effect:
-    """One line of the validity card; `gates` is False for what is printed but does not count."""
+    """One line of the validity card; without checks there is only the reason, `missing`, why it was not tried."""
 
     name: str
     title: str
     published: str
     checks: tuple[Check, ...]
     note: str = ""
+    missing: str = ""
+
+    @property
+    def applies(self) -> bool:
+        return not self.missing
 
     @property
     def passed(self) -> bool:
-        return all(check.passed for check in self.checks)
+        return bool(self.checks) and all(check.passed for check in self.checks)
 
 
 def difference(a: Tensor, b: Tensor) -> Value:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
 from ...data.catalog import Activity, Catalog, Skill
 from ..rng import Purpose
 from ..students.ssr import SSR
-from ..students.ssr_kinds import STANDARD
 from ..students.ssr_population import Material
 from .effect import Check, Effect, Value, difference
 from .laboratory import Visit, participants
-from .practice import in_use
+from .practice import in_use, kinds_of
 
 SKILLS, TIMES = 4, 6
 
@@ -42,7 +39,8 @@ def v10(like: SSR, n: int = 2000, seed: int = 0) -> Effect:
     orders = ([k for k in range(SKILLS) for _ in range(TIMES)], [k for _ in range(TIMES) for k in range(SKILLS)])
     gain, practice = {}, {}
     for i, similarity in enumerate((0.0, 0.5, 1.0)):
-        learners = participants(look_alikes(), STANDARD, like, in_use(like), replace(Material(), similarity=similarity))
+        alike = Material(similarity=similarity, contrast=like.material.contrast)
+        learners = participants(look_alikes(), kinds_of(like), like, in_use(like), alike)
         scores, right = [], []
         for arm, order in enumerate(orders):
             visit, answers = Visit.of(learners, n, seed + 10 * i + arm), []

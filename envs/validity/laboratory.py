@@ -55,11 +55,13 @@ class Visit:
         """Return (B, K), the true mastery now."""
         return self.student.mastery(self.state)
 
+    def draw(self) -> Tensor:
+        """Return (B, K) uniforms of this moment, for a test of every skill."""
+        return self.rng.at(self.step).uniform(Purpose.ACT, self.mastery().shape[1])
+
     def recalled(self) -> Tensor:
         """Return (B,), the share of all skills that each participant recalls in a test that changes nothing."""
-        p = self.mastery()
-        u = self.rng.at(self.step).uniform(Purpose.ACT, p.shape[1])
-        return (u < p).float().mean(1)
+        return (self.draw() < self.mastery()).float().mean(1)
 
 
 def material(skills: int, kinds: tuple[tuple[str, float], ...], items: int = 1) -> Catalog:

@@ -23,9 +23,13 @@ GUESS, SLIP = 0.2, 0.1
 
 
 def two_state(catalog: Catalog, like: SSR, known: float, learn: float) -> SSR:
-    """Return learners who know a skill or do not: SSR with its strength cut to two values is the BKT learner."""
+    """Return learners who know a skill or do not: SSR with its strength cut to two values is the BKT learner.
+
+    Learners whom practice does not teach (`rate` 0) do not leap either.
+    """
     kinds = {"practice": Kind(guess=GUESS)}
-    simple = replace(like, acquisition=Acquisition(leap=learn, gate=1.0), memory=Memory(forgets=False))
+    taught = Acquisition(leap=learn, gate=1.0) if like.acquisition.rate > 0 else like.acquisition
+    simple = replace(like, acquisition=taught, memory=Memory(forgets=False))
     return participants(catalog, kinds, simple, Population(known=known), replace(UNIFORM, slip=SLIP))
 
 
@@ -53,7 +57,7 @@ def until_mastery(student: SSR, tracer: BKT, n: int, seed: int, bar: float = 0.9
     done, mastered = torch.zeros(n), torch.zeros(n)
     going = torch.ones(n, dtype=torch.bool)
     zero = torch.zeros(n, dtype=torch.int64)
-    while bool(going.any()) and visit.step < 300:
+    while bool(going.any()) and visit.step < 150:
         visit, response = visit.give(0, going)
         belief = tracer.update(belief, Evidence(zero, response.correct))
         done = done + going

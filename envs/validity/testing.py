@@ -149,12 +149,12 @@ def v16(like: SSR, n: int = 400, seed: int = 0) -> Effect:
         "Who rereads is surer and remembers less",
         "restudy more confident, remembers less after a week (sign)",
         (
-            Check("confidence, restudy less test, g", difference(confidence(again), confidence(tested)), 0.0, 5.0),
+            Check("confidence, restudy less test, g", difference(confidence(again), confidence(tested)), 0.1, 5.0),
             Check(
                 "recall after 7 days, restudy less test, g",
                 difference(again.wait(7.0).recalled(), tested.wait(7.0).recalled()),
                 -5.0,
-                0.0,
+                -0.1,
             ),
         ),
         "the fluency of rereading is a setting of ours (+.05)",

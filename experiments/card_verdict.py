@@ -1,0 +1,95 @@
+"""The verdict of a validity card in words: what these learners may be used for, and why not for more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Json = Mapping[str, Any]
+
+ENOUGH = 17  # of the twenty effects
+SPACING = ("V1", "V5")
+LEVELS = {
+    "comparative": "fit to compare policies on, before a pilot with people",
+    "exploratory": "for exploration only",
+    "not valid": "not valid: train no policy on them",
+}
+
+
+def level(found: Json) -> str:
+    """Return `not valid` where the gate or sanity fails, `comparative` with 17 effects or more, else `exploratory`."""
+    if any(not r["passed"] for r in found["gate"]) or any(not c["passed"] for c in found["sanity"]):
+        return "not valid"
+    return "comparative" if sum(e["passed"] for e in found["effects"]) >= ENOUGH else "exploratory"
+
+
+def counted(found: Json) -> tuple[int, int]:
+    """Return how many effects passed, and how many could be tried."""
+    tried = [e for e in found["effects"] if not e["missing"]]
+    return sum(e["passed"] for e in tried), len(tried)
+
+
+def sentence(found: Json) -> str:
+    """Return the verdict as one sentence."""
+    passed, tried = counted(found)
+    shown = (
+        f"{passed} of {tried} published effects that they could show" if tried else "no published effect can be tried"
+    )
+    return f"{found['student']} learners are {LEVELS[level(found)]}; {shown}"
+
+
+def reasons(found: Json) -> list[str]:
+    """Return what speaks against these learners, the gravest first."""
+    said = [f"Not {r['name'].removeprefix('not ')}: {r['words']}." for r in found["gate"] if not r["passed"]]
+    said = [text.replace("Not exploitable", "Exploitable") for text in said]
+    said += [f"Sanity: {c['what']} is {_text(c['ours']['value'])}." for c in found["sanity"] if not c["passed"]]
+    effects = {e["name"]: e for e in found["effects"]}
+    lost = [name for name in SPACING if not effects[name]["missing"] and not effects[name]["passed"]]
+    if "V1" in lost:
+        best = effects["V1"]["checks"][3]["ours"]["value"]
+        flat = best is not None and best < 0.01
+        said.append(
+            "No spacing effect: the best gap before a year's delay is none, so no policy can learn when to review."
+            if flat
+            else f"The spacing effect is not people's: the best gap before a year's delay is {_text(best)} days."
+        )
+    if effects["V1"]["missing"]:
+        said.append(f"No policy can learn when to review: {effects['V1']['missing']}.")
+    for e in found["effects"]:
+        if not e["missing"] and not e["passed"]:
+            wrong = [c for c in e["checks"] if not c["passed"]]
+            parts = "; ".join(f"{c['what']} {_text(c['ours']['value'])}, band {band(c)}" for c in wrong[:2])
+            said.append(f"{e['name']} ({e['title']}): {parts}{'; ...' if len(wrong) > 2 else ''}.")
+    telling = found["classifier"]
+    if not telling["missing"] and telling["auc"]["value"] > 0.65:
+        t = telling["telling"]
+        said.append(
+            f"A classifier tells them from real learners (AUC {telling['auc']['value']:.2f}): {t['name']} is "
+            f"{t['simulated']:.2f}, of real ones {t['real']:.2f}."
+        )
+    return said
+
+
+def band(check: Json) -> str:
+    """Return the band of a check as text."""
+    if check["least"] is None and check["most"] is None:
+        return "any"
+    if check["most"] is None:
+        return f"from {_text(check['least'])}"
+    if check["least"] is None:
+        return f"to {_text(check['most'])}"
+    return f"{_text(check['least'])} to {_text(check['most'])}"
+
+
+def ours(check: Json) -> str:
+    """Return our value with its interval as text."""
+    value = check["ours"]
+    if value["low"] is None or value["high"] is None or value["low"] == value["high"]:
+        return _text(value["value"])
+    return f"{_text(value['value'])} [{_text(value['low'])}, {_text(value['high'])}]"
+
+
+def _text(x: float | None) -> str:
+    if x is None:
+        return "-"
+    return f"{x:.0f}" if abs(x) >= 100 else f"{x:.3g}" if abs(x) >= 1 else f"{x:.3f}".rstrip("0").rstrip(".") or "0"
