@@ -90,8 +90,8 @@ def off_policy_lower(phi: Array, alpha: float = 0.05, grid: int = 1000, top: flo
     """Return a lower bound of E[phi] that held at some time, valid however often one looks (and however heavy phi).
 
     `phi` (n,) is non-negative, such as weight x reward of one learner; no upper bound of it is needed: the bet against
-    "the mean is at most m" is lambda (phi - m) with lambda < 1/m (Karampatziakis, Mineiro and Ramdas 2021). `top` is the
-    largest value the mean could have.
+    "the mean is at most m" is lambda (phi - m) with lambda < 1/m (Karampatziakis, Mineiro and Ramdas 2021). `top` is
+    the largest value the mean could have.
     """
     phi = np.asarray(phi, dtype=np.float64)
     if phi.ndim != 1 or not len(phi) or not (phi >= 0).all():

@@ -1,0 +1,143 @@
+"""Replay: a decision log seen through a candidate's own observer, and what the candidate would have chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...agents.agent import Policy
+from ...data.decisions import Decisions
+from ...data.errors import DataError
+from ...envs.observer import NOBODY, Observer
+from ...envs.rows import take
+from ...envs.skills import mean_over_skills
+from ...envs.student import Context
+from .estimate import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the candidate saw and would have done at each of N logged decisions."""
+
+    features: NDArray[np.float32]  # (N, F)
+    mask: NDArray[np.bool_]  # (N, A)
+    policy: Array  # (N, A) probabilities
+    chance: NDArray[np.float32]  # (N, A) the tracer's P(correct)
+    lack: NDArray[np.float32]  # (N, A) 1 - believed mastery, mean over the activity's skills
+    goal: NDArray[np.float32]  # (N, A) share of the activity's skills that are goals
+    progress: NDArray[np.float32]  # (N,) share of the session's length
+
+    def design(self, rows: slice) -> Array:
+        """Return (m, A, D), what is known of every activity at these rows: the inputs of the models of reward."""
+        chance, lack, goal = (x[rows].astype(np.float64) for x in (self.chance, self.lack, self.goal))
+        one = np.ones_like(chance)
+        done = self.progress[rows].astype(np.float64)[:, None] * one
+        level = lack.mean(1, keepdims=True) * one  # how much the learner lacks in all
+        parts = [one, done, done**2, level, level * done, chance, chance**2, lack, lack * goal, goal]
+        parts += [lack * chance, lack * chance * goal, lack * done, lack * goal * done, goal * level]
+        m, a = chance.shape
+        which = np.broadcast_to(np.eye(a), (m, a, a))
+        return np.concatenate([np.stack(parts, 2), which], 2)
+
+
+def replay(observer: Observer, policy: Policy, decisions: Decisions) -> Seen:
+    """Walk every session through `observer`, all sessions side by side, and ask `policy` before each decision.
+
+    What people did binds the candidate too: overrides leave one choice, vetoes forbid. DataError when the log lacks the
+    answers that the observer needs, or knows no such role or skill.
+    """
+    if decisions.catalog.activity_ids != observer.catalog.activity_ids:
+        raise DataError("the log was read with another catalogue than the policy's", decisions.name)
+    start = decisions.start
+    length = np.diff(start)
+    order = np.argsort(-length, kind="stable")
+    first, length = start[:-1][order], length[order]
+    correct = decisions.numbers("correct").copy()
+    if np.isnan(correct).any():
+        row = int(np.argmax(np.isnan(correct)))
+        fix = "The policy's observer follows learners by their answers: give the column 'correct' (0 to 1) in full."
+        raise DataError("no answer", decisions.name, f"decision {row + 1}", "correct", fix)
+    answers, minutes, days = (torch.from_numpy(x).float() for x in (correct, *_numbers(decisions, "minutes", "days")))
+    accepted = torch.from_numpy(decisions.flags("accepted", True).copy())
+    given, forced = torch.from_numpy(decisions.delivered), torch.from_numpy(decisions.override.copy())
+    vetoed = decisions.listed("vetoed")
+    view = observer if policy.guarded else observer.unguarded()
+    n, a = len(decisions), len(observer.catalog.activity_ids)
+    features: NDArray[np.float32] | None = None
+    mask, chosen = np.empty((n, a), np.bool_), np.empty((n, a))
+    chance, lack, goal = (np.empty((n, a), np.float32) for _ in range(3))
+    progress = np.empty(n, np.float32)
+    record: Any = observer.start(_context(observer, decisions, order))
+    alive = len(order)
+    with torch.no_grad():
+        for t in range(int(length.max(initial=0))):
+            still = int(np.searchsorted(-length, -t, side="left"))
+            if still < alive:
+                record, alive = take(record, slice(0, still)), still
+            rows = first[:still] + t
+            record = record._replace(override=torch.where(forced[rows], given[rows], NOBODY))
+            if vetoed is not None:
+                record = record._replace(veto=torch.from_numpy(vetoed[rows]))
+            seen = view.observe(record)
+            if features is None:
+                features = np.empty((n, seen.features.shape[1]), np.float32)
+            features[rows], mask[rows] = seen.features.numpy(), seen.mask.numpy()
+            chosen[rows] = policy(seen).double().numpy()
+            mastery = observer.tracer.mastery(record.belief)
+            chance[rows] = observer.tracer.predict(record.belief).numpy()
+            lack[rows] = mean_over_skills(1.0 - mastery, observer.skills).numpy()
+            goal[rows] = mean_over_skills(record.goal, observer.skills).numpy()
+            progress[rows] = (record.step / observer.horizon).numpy()
+            record = observer.update(record, given[rows], answers[rows], minutes[rows], accepted[rows])
+            if bool((days[rows] > 0).any()):
+                record = observer.elapse(record, days[rows])
+    assert features is not None
+    chosen /= chosen.sum(1, keepdims=True)
+    return Seen(features, mask, chosen, chance, lack, goal, progress)
+
+
+def _numbers(decisions: Decisions, *names: str) -> list[Array]:
+    return [decisions.numbers(name).copy() for name in names]
+
+
+def _context(observer: Observer, decisions: Decisions, order: NDArray[np.int64]) -> Context:
+    """What was known of each session's learner at its first decision."""
+    catalog, head = observer.catalog, decisions.frame.iloc[decisions.start[:-1][order]]
+    role = np.zeros(len(order), np.int64)
+    if "role" in head:
+        names = head["role"].where(head["role"] != "", catalog.roles[0])
+        unknown = ~names.isin(catalog.roles)
+        if unknown.any():
+            wrong = names[unknown].iloc[0]
+            raise DataError(f"unknown role '{wrong}'", decisions.name, key="role", fix=f"Known: {list(catalog.roles)}.")
+        role = np.array([catalog.roles.index(name) for name in names])
+    goal = catalog.goals()[role].astype(np.float32)
+    wanted = decisions.entries("goal")
+    for place, session in enumerate(order):
+        if wanted[session]:
+            missing = [skill for skill in wanted[session] if skill not in catalog.skill_index]
+            if missing:
+                raise DataError(f"unknown skill '{missing[0]}'", decisions.name, key="goal")
+            goal[place] = 0.0
+            goal[place, [catalog.skill_index[skill] for skill in wanted[session]]] = 1.0
+    past, scores = decisions.entries("past"), decisions.entries("past_correct")
+    if len({len(entries) for entries in past}) > 1:
+        raise DataError("learners bring pasts of different lengths", decisions.name, key="past", fix="Drop the column.")
+    before = [[catalog.activity_index[a] for a in past[s]] for s in order]
+    said = [[float(x) for x in scores[s]] for s in order]
+    last = None
+    if "last" in head:
+        last = torch.tensor([catalog.activity_index.get(name, NOBODY) for name in head["last"]])
+    budget = decisions.numbers("minutes_budget")[decisions.start[:-1][order]]
+    return Context(
+        torch.from_numpy(role),
+        torch.from_numpy(goal),
+        torch.from_numpy(budget).float(),
+        torch.tensor(before, dtype=torch.int64).reshape(len(order), -1),
+        torch.tensor(said, dtype=torch.float32).reshape(len(order), -1),
+        last,
+    )
