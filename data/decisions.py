@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ class Decisions:
             if name in frame:
                 column = frame[name]
                 out[name] = column.astype("str").where(column.notna(), "").str.strip()
-        rows.refuse((out["learner"] == "").to_numpy(), "learner", "empty learner id", "Give the id.")
+        rows.refuse(np.asarray(out["learner"] == ""), "learner", "empty learner id", "Give the id.")
         for name in NUMBERS:
             if name in frame:
                 out[name] = rows.numbers(frame[name], name)
@@ -88,7 +89,8 @@ class Decisions:
         unsound = ~(np.isnan(p) | ((p > 0) & (p <= 1 + 1e-6)))
         rows.refuse(unsound, "propensity", "is no probability above 0, at most 1", "Leave it empty when unknown.")
         out["propensity"] = np.minimum(p, 1.0)
-        clean, notes = pd.DataFrame(out), ()
+        clean = pd.DataFrame(out)
+        notes: tuple[str, ...] = ()
         if "step" not in clean:
             clean["step"] = clean.groupby(_session(clean), sort=False).cumcount().astype(np.float64)
             notes = ("no steps: the order of the rows is taken as time",)
@@ -175,7 +177,7 @@ class Decisions:
         """Return a column that the user named. Raises: DataError with the nearest name when there is none such."""
         if name not in self.frame:
             near = did_you_mean(name, self.frame.columns)
-            raise DataError(f"no column '{name}' for {what}", self.name, fix=f"{near}Found: {', '.join(self.frame)}.")
+            raise DataError(f"no column '{name}' for {what}", self.name, fix=f"{near}Found: {', '.join(map(str, self.frame.columns))}.")
         return self.frame[name]
 
     def entries(self, name: str) -> list[list[str]]:
@@ -183,7 +185,7 @@ class Decisions:
         if name not in self.frame:
             return [[] for _ in self.start[:-1]]
         offsets, values = _lists(self.frame[name].iloc[self.start[:-1]])
-        return [values[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        return [values[a:b].tolist() for a, b in pairwise(offsets)]
 
     def _index(self, name: str) -> NDArray[np.int64]:
         return pd.Index(self.catalog.activity_ids).get_indexer(pd.Index(self.frame[name])).astype(np.int64)
@@ -192,7 +194,7 @@ class Decisions:
         return pd.Index(self.catalog.activity_ids).get_indexer(pd.Index(names.astype("str"))).astype(np.int64)
 
     def _check_lists(self, rows: _Rows, order: NDArray[np.int64]) -> None:
-        """DataError when a list names an unknown activity, misses the chosen one, or has probabilities that are none."""
+        """DataError when a list names an unknown activity, misses the chosen one, or has too many or few entries."""
         for name in ("allowed", "vetoed"):
             if name in self.frame:
                 offsets, names = _lists(self.frame[name])

@@ -16,6 +16,8 @@ VERBS = {
     "report": "write a run's HTML report again",
     "export": "copy a run's policy bundle to a folder",
     "recommend": "ask a policy bundle for the next activities of one learner",
+    "simulate-log": "let a policy teach simulated learners and write its decision log",
+    "ope": "estimate from a decision log what another policy would achieve, and whether to believe it",
     "bench": "measure steps and samples per second on this machine",
 }
 
@@ -36,9 +38,9 @@ def main() -> None:
         raise SystemExit(2)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in one order: the same seed gives the same numbers
-    importlib.import_module(f".{words[0]}", __package__).main(words[1:])
+    importlib.import_module(f".{words[0].replace('-', '_')}", __package__).main(words[1:])
 
 
 def _help() -> str:
-    lines = [f"  {verb:<10} {what}" for verb, what in VERBS.items()]
+    lines = [f"  {verb:<12} {what}" for verb, what in VERBS.items()]
     return "\n".join(["usage: trailmark VERB ...", "", *lines, "", "`trailmark VERB --help` says more."])

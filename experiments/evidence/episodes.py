@@ -72,7 +72,7 @@ class Episodes:
     @cached_property
     def gain(self) -> Array:
         """(n,) the discounted sum of rewards of each session."""
-        return np.asarray(self.reward @ self.discounts)
+        return np.asarray(self.reward @ self.discounts, dtype=np.float64)
 
     @cached_property
     def advantage(self) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .estimate import Array, Index
 
-Design = Callable[[slice], Array]  # rows -> (m, A, D), what is known of every activity at these rows
+Design = Callable[[slice | Index], Array]  # rows -> (m, A, D), what is known of every activity at these rows
 CHUNK = 4096
 
 

@@ -16,7 +16,7 @@ from ...envs.observer import NOBODY, Observer
 from ...envs.rows import take
 from ...envs.skills import mean_over_skills
 from ...envs.student import Context
-from .estimate import Array
+from .estimate import Array, Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Seen:
     goal: NDArray[np.float32]  # (N, A) share of the activity's skills that are goals
     progress: NDArray[np.float32]  # (N,) share of the session's length
 
-    def design(self, rows: slice) -> Array:
+    def design(self, rows: slice | Index) -> Array:
         """Return (m, A, D), what is known of every activity at these rows: the inputs of the models of reward."""
         chance, lack, goal = (x[rows].astype(np.float64) for x in (self.chance, self.lack, self.goal))
         one = np.ones_like(chance)
