@@ -177,15 +177,25 @@ class Decisions:
         """Return a column that the user named. Raises: DataError with the nearest name when there is none such."""
         if name not in self.frame:
             near = did_you_mean(name, self.frame.columns)
-            raise DataError(f"no column '{name}' for {what}", self.name, fix=f"{near}Found: {', '.join(map(str, self.frame.columns))}.")
+            raise DataError(
+                f"no column '{name}' for {what}",
+                self.name,
+                fix=f"{near}Found: {', '.join(map(str, self.frame.columns))}.",
+            )
         return self.frame[name]
 
     def entries(self, name: str) -> list[list[str]]:
-        """Return the list column `name` of each session's first row; empty lists without that column."""
+        """Return what the list column `name` first says in each session; empty lists where it says nothing."""
         if name not in self.frame:
             return [[] for _ in self.start[:-1]]
-        offsets, values = _lists(self.frame[name].iloc[self.start[:-1]])
-        return [values[a:b].tolist() for a, b in pairwise(offsets)]
+        offsets, values = _lists(self.frame[name])
+        full = np.flatnonzero(np.diff(offsets) > 0)
+        place = np.searchsorted(full, self.start)
+        out = []
+        for a, b in pairwise(place):  # the session's first row that says it
+            row = full[a] if a < b else -1
+            out.append(values[offsets[row] : offsets[row + 1]].tolist() if row >= 0 else [])
+        return out
 
     def _index(self, name: str) -> NDArray[np.int64]:
         return pd.Index(self.catalog.activity_ids).get_indexer(pd.Index(self.frame[name])).astype(np.int64)

@@ -18,9 +18,13 @@ def main(words: list[str]) -> None:
     parser.add_argument("--learners", type=int, default=20_000)
     parser.add_argument("--replicates", type=int, default=1000, help="of the bootstrap of whole learners")
     parser.add_argument("--coverage", type=int, default=0, metavar="LOGS", help="instead: coverage over so many logs")
+    parser.add_argument("--faults", type=int, default=0, metavar="LOGS", help="instead: planted faults, clean logs")
     args = parser.parse_args(words)
     if args.coverage:
         _coverage(args.coverage)
+        return
+    if args.faults:
+        _faults(args.faults)
         return
     if min(args.rounds, args.activities, args.learners, args.replicates) < 2:
         parser.error("every number must be 2 or more")
@@ -65,7 +69,9 @@ def main(words: list[str]) -> None:
     for finding in findings:
         print(f"  {finding.verdict.word:<13} {finding.name}: {finding.says}")
     print(f"{n:,} rounds x {a} activities x {args.learners:,} learners, {len(estimates)} estimators, {len(findings)}")
-    print(f"diagnostics, {args.replicates:,} bootstrap replicates of whole learners: {spent:.2f} CPU seconds, one thread;")
+    print(
+        f"diagnostics, {args.replicates:,} bootstrap replicates of whole learners: {spent:.2f} CPU seconds, one thread;"
+    )
     print(f"peak memory {peak / 1024**2:.2f} GB, of which {before / 1024**2:.2f} GB were there before")
 
 
@@ -81,6 +87,23 @@ def _coverage(logs: int) -> None:
         for c in coverage(logs, learners, decisions, effect):
             alone, clustered = f"{c.alone:.3f} ({c.width_alone:.4f})", f"{c.clustered:.3f} ({c.width_clustered:.4f})"
             print(f"  {c.name:<6} rounds as independent {alone}   whole learners {clustered}")
+
+
+def _faults(logs: int) -> None:
+    import torch
+
+    from ..envs.worlds import kss_world
+    from .evidence.faults import clean, faults, planted
+    from .evidence.finding import Verdict, worst
+
+    torch.set_num_threads(1)
+    print("fault planted in a log of 400 learners: what the diagnostic that should see it says (worst of all)")
+    for fault in faults():
+        case = planted(kss_world(), 400, 5, fault)
+        print(f"  {fault:<46} {case.flagged.word:<13} by {case.expected!r} ({worst(case.all).word})")
+    verdicts = [worst(clean(kss_world(), 400, 100 + seed).all) for seed in range(logs)]
+    counts = ", ".join(f"{v.word} {verdicts.count(v)}" for v in Verdict)
+    print(f"{logs} clean logs, worst finding of each: {counts}")
 
 
 def _probabilities(rng: np.random.Generator, n: int, a: int) -> Array:

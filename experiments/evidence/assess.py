@@ -117,8 +117,8 @@ def assess(decisions: Decisions, seen: Seen, observer: Observer, settings: Setti
     by_session = _by_session(decisions, reward)
     findings.append(drift.drift("rewards", by_session / np.diff(decisions.start), begun, units.index))
 
-    model = ridge_rewards(seen.design, action, reward, fold)
-    taken = single.Rounds.of(action, reward, propensity, seen.policy, model)
+    model = ridge_rewards(seen.design, action, reward, seen.policy, fold)
+    taken = single.Rounds.of(action, reward, propensity, seen.policy, model.q, model.ratio)
     findings.append(soundness.informative(taken.q, reward, rows.index))
     here = _decision_table(decisions, seen, observer, settings, taken, fold, rows)
     over = _episodes(decisions, seen, settings, reward, taken.weight, fold)
@@ -144,9 +144,9 @@ def _episodes(
     last = np.zeros(len(reward), dtype=np.bool_)
     last[decisions.start[1:] - 1] = True
     action = decisions.activity
-    q = linear_fqe(seen.design, action, reward, last, seen.policy, fold, settings.discount)
+    q, ratio = linear_fqe(seen.design, action, reward, last, seen.policy, fold, settings.discount)
     v = np.einsum("na,na->n", seen.policy, q)
-    return Episodes.of(decisions.start, reward, weight, q[np.arange(len(q)), action], v, settings.discount)
+    return Episodes.of(decisions.start, reward, weight, q[np.arange(len(q)), action], v, settings.discount, ratio)
 
 
 def _session_table(
@@ -163,6 +163,7 @@ def _session_table(
         sequential.weighted_doubly_robust(over),
         sequential.doubly_robust(over),
         magic(over, units),
+        sequential.double_reinforcement(over),
         sequential.weighted_per_decision_is(over),
         sequential.per_decision_is(over),
         sequential.weighted_is(over),
@@ -171,7 +172,7 @@ def _session_table(
         sequential.dm(over),
     ]
     notes = {
-        "FQE": "model only: its own error is not in the interval",
+        "FQE": "model only: that it may be wrong is not in the interval",
         "MIS": f"{settings.cells} cells of learners",
         "MAGIC": "interval takes the blend as given",
     }
@@ -179,8 +180,8 @@ def _session_table(
     lines = _lines([*found, gain], units, settings, notes)
     findings = weights.weight_findings(over.rho[:, -1], units, "session")
     findings.append(drift.drift("weights", np.minimum(over.rho[:, -1], 10.0), begun, units.index))
-    findings.append(agreement.spread([found[0], found[1], found[3], found[4]], units))
-    findings.append(agreement.spread([found[0], found[8]], units, "model against weights", Verdict.CAUTION))
+    findings.append(agreement.spread([found[0], found[1], found[4], found[5]], units))
+    findings.append(agreement.spread([found[0], found[9]], units, "model against weights", Verdict.CAUTION))
     logged = interval(Estimate("log", over.gain), units, settings.confidence)
     return Table("a whole session", logged, lines, findings)
 
@@ -196,13 +197,13 @@ def _decision_table(
 ) -> Table:
     action, propensity = decisions.activity, decisions.numbers("propensity")
     found = [single.dr(rounds), single.sndr(rounds), single.snips(rounds), single.ips(rounds), single.dm(rounds)]
-    notes = {"DM": "model only: its own error is not in the interval"}
+    notes = {"DM": "model only: that it may be wrong is not in the interval"}
     for name, (estimator, choices) in TUNED.items():
         best, setting = tuned(rounds, estimator, choices, rows.index)
         found.append(best)
         notes[name] = f"tuned to {setting:g}"
     lever = single.mrdr_weight(action, propensity, seen.policy)
-    robust = ridge_rewards(seen.design, action, rounds.reward, fold, lever + 1e-6)
+    robust = ridge_rewards(seen.design, action, rounds.reward, seen.policy, fold, lever + 1e-6).q
     found.append(single.mrdr(single.Rounds.of(action, rounds.reward, propensity, seen.policy, robust)))
     behaviour = decisions.probabilities
     if behaviour is not None:
@@ -249,7 +250,7 @@ def _groups(
     out: list[tuple[str, int, Bounds | None]] = []
     for name in np.unique(names):
         mine = names == name
-        part = Episodes(over.reward[mine], over.weight[mine], over.q[mine], over.v[mine], over.real[mine], over.discount)
+        part = over.take(mine)
         if weights.effective_size(part.rho[:, -1]) < least:
             out.append((str(name), int(mine.sum()), None))
             continue

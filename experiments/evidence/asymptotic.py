@@ -43,20 +43,22 @@ def e_value(z: ArrayLike, n: ArrayLike, rho: float) -> Array:
 
 @dataclass(frozen=True)
 class Arm:
-    """What is known of one arm: how many units, the sum of their values, the sum of the squares."""
+    """What is known of one arm: how many units, their mean, and the variance of one unit."""
 
     n: float
-    total: float
-    squares: float
+    mean: float
+    variance: float
 
-    @property
-    def mean(self) -> float:
-        return self.total / self.n
+    @staticmethod
+    def of_sums(n: float, total: float, squares: float) -> Arm:
+        """Return an arm from the sum of its values and of their squares, with the unbiased variance."""
+        return Arm(n, total / n, (squares - total**2 / n) / (n - 1.0))
 
-    @property
-    def variance(self) -> float:
-        """The unbiased variance of one unit."""
-        return (self.squares - self.total**2 / self.n) / (self.n - 1.0)
+    @staticmethod
+    def of_share(n: float, successes: float) -> Arm:
+        """Return an arm of yes-or-no outcomes."""
+        share = successes / n
+        return Arm(n, share, share * (1.0 - share))
 
 
 @dataclass(frozen=True)

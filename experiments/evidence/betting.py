@@ -86,12 +86,15 @@ def hedged(x: Array, alpha: float = 0.05, grid: int = 1000) -> tuple[Array, Arra
     return low, high
 
 
-def off_policy_lower(phi: Array, alpha: float = 0.05, grid: int = 1000, top: float = 1.0) -> float:
+def off_policy_lower(
+    phi: Array, alpha: float = 0.05, n_best: float | None = None, grid: int = 1000, top: float = 1.0
+) -> float:
     """Return a lower bound of E[phi] that held at some time, valid however often one looks (and however heavy phi).
 
     `phi` (n,) is non-negative, such as weight x reward of one learner; no upper bound of it is needed: the bet against
     "the mean is at most m" is lambda (phi - m) with lambda < 1/m (Karampatziakis, Mineiro and Ramdas 2021). `top` is
-    the largest value the mean could have.
+    the largest value the mean could have. Bets are best after `n_best` observations, planned before looking; all of
+    `phi` by default.
     """
     phi = np.asarray(phi, dtype=np.float64)
     if phi.ndim != 1 or not len(phi) or not (phi >= 0).all():
@@ -100,7 +103,7 @@ def off_policy_lower(phi: Array, alpha: float = 0.05, grid: int = 1000, top: flo
     mean = (PRIOR_MEAN * top + np.cumsum(phi)) / (t + FAKE)
     variance = (PRIOR_VARIANCE * top**2 + np.cumsum((phi - mean) ** 2)) / (t + FAKE)
     before = np.concatenate([[PRIOR_VARIANCE * top**2], variance[:-1]])
-    bet = np.sqrt(2.0 * np.log(1.0 / alpha) / (before * t * np.log1p(t)))
+    bet = np.sqrt(2.0 * np.log(1.0 / alpha) / (before * (n_best or len(phi))))
     limit = np.log(1.0 / alpha)
 
     def beaten(m: float) -> bool:

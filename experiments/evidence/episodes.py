@@ -25,6 +25,7 @@ class Episodes:
     v: Array  # (n, T)
     real: NDArray[np.bool_]  # (n, T), False after the end
     discount: float = 1.0
+    ratio: Array | None = None  # (n, T), how the fit of q weighs the rows; None leaves its own error out of intervals
 
     @staticmethod
     def of(
@@ -34,6 +35,7 @@ class Episodes:
         q: Array | None = None,
         v: Array | None = None,
         discount: float = 1.0,
+        ratio: Array | None = None,
     ) -> Episodes:
         """Return episodes from rows (N,): session i owns rows start[i]:start[i + 1], in time order.
 
@@ -54,6 +56,7 @@ class Episodes:
             _laid(none if v is None else v, real, 0.0),
             real,
             discount,
+            None if ratio is None else _laid(ratio, real, 0.0),
         )
 
     def __len__(self) -> int:
@@ -73,6 +76,20 @@ class Episodes:
     def gain(self) -> Array:
         """(n,) the discounted sum of rewards of each session."""
         return np.asarray(self.reward @ self.discounts, dtype=np.float64)
+
+    @cached_property
+    def noise(self) -> Array:
+        """(n, T) what each row adds to the value's error through the fit of q, mean 0 at each step."""
+        if self.ratio is None:
+            return np.zeros_like(self.reward)
+        moved = self.ratio * self.advantage
+        return np.asarray(moved - moved.mean(0))
+
+    def take(self, sessions: Index | NDArray[np.bool_]) -> Episodes:
+        """Return these sessions alone."""
+        ratio = None if self.ratio is None else self.ratio[sessions]
+        parts = (x[sessions] for x in (self.reward, self.weight, self.q, self.v))
+        return Episodes(*parts, self.real[sessions], self.discount, ratio)
 
     @cached_property
     def advantage(self) -> Array:

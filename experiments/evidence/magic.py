@@ -25,8 +25,11 @@ def magic(episodes: Episodes, clusters: Clusters | None = None) -> Estimate:
     share = ratios(full.top.mean(0), full.bottom.mean(0))
     steps = np.unique(np.linspace(-1, len(share) - 1, min(MOST, len(share) + 1)).round().astype(np.int64))
     values = full.plain.mean() + np.concatenate([[0.0], np.cumsum(share)])[steps + 1]
-    psi = np.cumsum((full.top - share * full.bottom) / full.bottom.mean(0), 1)
-    psi = np.concatenate([np.zeros((len(full), 1)), psi], 1)[:, steps + 1] + (full.plain - full.plain.mean())[:, None]
+    # Where weights stop the model takes over, and with it the error of its fit.
+    none = np.zeros((len(full), 1))
+    psi = np.concatenate([none, np.cumsum((full.top - share * full.bottom) / full.bottom.mean(0), 1)], 1)
+    psi += np.concatenate([np.cumsum(episodes.noise[:, ::-1], 1)[:, ::-1], none], 1)
+    psi = psi[:, steps + 1] + (full.plain - full.plain.mean())[:, None]
     if clusters is not None:
         psi = np.stack([np.bincount(clusters.index, column, clusters.number) for column in psi.T], 1)
     covariance = psi.T @ psi / len(full) ** 2
@@ -35,7 +38,7 @@ def magic(episodes: Episodes, clusters: Clusters | None = None) -> Estimate:
     mix = blend(covariance + np.outer(bias, bias))
     # The return that stops after step j holds the terms of steps 0..j: a term gets the shares of all that go on to it.
     kept = np.array([mix[steps >= t].sum() for t in range(len(share))])
-    return Estimate("MAGIC", full.plain, full.top * kept, full.bottom)
+    return Estimate("MAGIC", full.plain + episodes.noise @ (1.0 - kept), full.top * kept, full.bottom)
 
 
 def blend(error: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from .estimate import Array, Index
-from .fqe import CHUNK, Design
+from .fqe import CHUNK, Design, Fitted, solved
 
 
 class Regressor(Protocol):
@@ -27,33 +27,41 @@ def folds(clusters: Index, number: int = 3, seed: int = 0) -> Index:
 
 
 def ridge_rewards(
-    design: Design, action: Index, reward: Array, fold: Index, weight: Array | None = None, penalty: float = 1e-3
-) -> Array:
-    """Return (n, A), the fitted reward of every activity by ridge regression in closed form, cross-fitted.
+    design: Design,
+    action: Index,
+    reward: Array,
+    policy: Array,
+    fold: Index,
+    weight: Array | None = None,
+    penalty: float = 1e-3,
+) -> Fitted:
+    """Return the fitted reward of every activity by ridge regression in closed form, cross-fitted.
 
-    `weight` (n,) are sample weights, such as MRDR's; `penalty` is relative to the mean diagonal.
+    `policy` (n, A) is the candidate, for which the fit's own error is told; `weight` (n,) are sample weights, such as
+    MRDR's; `penalty` is relative to the mean diagonal.
     """
     n, count = len(action), int(fold.max()) + 1
-    sample = design(slice(0, 1))
-    width, a = sample.shape[2], sample.shape[1]
-    left, right = np.zeros((count, width, width)), np.zeros((count, width))
+    width = design(slice(0, 1)).shape[2]
+    left, right, head = np.zeros((count, width, width)), np.zeros((count, width)), np.zeros((count, width))
     w = np.ones(n) if weight is None else weight / max(float(weight.mean()), 1e-300)
     for part in _chunks(n):
         rows = np.arange(part.start, part.stop)
-        here = design(part)[np.arange(len(rows)), action[rows]]
+        table = design(part)
+        here = table[np.arange(len(rows)), action[rows]]
+        mean = np.einsum("na,nad->nd", policy[part], table)
         for k in range(count):
             mine = fold[rows] == k
             left[k] += (here[mine] * w[rows][mine, None]).T @ here[mine]
             right[k] += here[mine].T @ (w[rows] * reward[rows])[mine]
-    theta = np.empty((count, width))
-    for k in range(count):
-        matrix = left.sum(0) - left[k] if count > 1 else left[0]
-        vector = right.sum(0) - right[k] if count > 1 else right[0]
-        theta[k] = np.linalg.solve(matrix + penalty * max(float(np.diag(matrix).mean()), 1e-12) * np.eye(width), vector)
-    out = np.empty((n, a))
+            head[k] += mean[mine].sum(0)
+    theta, levers = solved(left, right, head, penalty)
+    q, ratio = np.empty(policy.shape), np.empty(n)
     for part in _chunks(n):
-        out[part] = np.einsum("nad,nd->na", design(part), theta[fold[part]])
-    return out
+        table = design(part)
+        here = table[np.arange(part.stop - part.start), action[part]]
+        q[part] = np.einsum("nad,nd->na", table, theta[fold[part]])
+        ratio[part] = w[part] * np.einsum("nd,nd->n", here, levers[fold[part]])
+    return Fitted(q, ratio)
 
 
 def fitted_rewards(

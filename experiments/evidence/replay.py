@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ...agents.agent import Policy
 from ...data.decisions import Decisions
-from ...data.errors import DataError
+from ...data.errors import DataError, did_you_mean
 from ...envs.observer import NOBODY, Observer
-from ...envs.rows import take
+from ...envs.rows import map_tensors, take
 from ...envs.skills import mean_over_skills
 from ...envs.student import Context
 from .estimate import Array, Index
@@ -71,7 +71,7 @@ def replay(observer: Observer, policy: Policy, decisions: Decisions) -> Seen:
     mask, chosen = np.empty((n, a), np.bool_), np.empty((n, a))
     chance, lack, goal = (np.empty((n, a), np.float32) for _ in range(3))
     progress = np.empty(n, np.float32)
-    record: Any = observer.start(_context(observer, decisions, order))
+    record: Any = _start(observer, decisions, order)
     alive = len(order)
     with torch.no_grad():
         for t in range(int(length.max(initial=0))):
@@ -104,10 +104,26 @@ def _numbers(decisions: Decisions, *names: str) -> list[Array]:
     return [decisions.numbers(name).copy() for name in names]
 
 
-def _context(observer: Observer, decisions: Decisions, order: NDArray[np.int64]) -> Context:
+def _start(observer: Observer, decisions: Decisions, order: NDArray[np.int64]) -> Any:
+    """The records of the sessions `order` at enrolment; sessions with pasts of one length begin together."""
+    past, scores = decisions.entries("past"), decisions.entries("past_correct")
+    depth = np.array([len(past[session]) for session in order])
+    places = [np.flatnonzero(depth == d) for d in np.unique(depth)]
+    parts = [observer.start(_context(observer, decisions, order[p], past, scores)) for p in places]
+    record = parts[0] if len(parts) == 1 else map_tensors(lambda *tensors: torch.cat(tensors), *parts)
+    return take(record, torch.from_numpy(np.argsort(np.concatenate(places))))
+
+
+def _context(
+    observer: Observer,
+    decisions: Decisions,
+    sessions: NDArray[np.int64],
+    past: list[list[str]],
+    scores: list[list[str]],
+) -> Context:
     """What was known of each session's learner at its first decision."""
-    catalog, head = observer.catalog, decisions.frame.iloc[decisions.start[:-1][order]]
-    role = np.zeros(len(order), np.int64)
+    catalog, head = observer.catalog, decisions.frame.iloc[decisions.start[:-1][sessions]]
+    role = np.zeros(len(sessions), np.int64)
     if "role" in head:
         names = head["role"].where(head["role"] != "", catalog.roles[0])
         unknown = ~names.isin(catalog.roles)
@@ -117,27 +133,29 @@ def _context(observer: Observer, decisions: Decisions, order: NDArray[np.int64])
         role = np.array([catalog.roles.index(name) for name in names])
     goal = catalog.goals()[role].astype(np.float32)
     wanted = decisions.entries("goal")
-    for place, session in enumerate(order):
+    for place, session in enumerate(sessions):
         if wanted[session]:
-            missing = [skill for skill in wanted[session] if skill not in catalog.skill_index]
-            if missing:
-                raise DataError(f"unknown skill '{missing[0]}'", decisions.name, key="goal")
             goal[place] = 0.0
-            goal[place, [catalog.skill_index[skill] for skill in wanted[session]]] = 1.0
-    past, scores = decisions.entries("past"), decisions.entries("past_correct")
-    if len({len(entries) for entries in past}) > 1:
-        raise DataError("learners bring pasts of different lengths", decisions.name, key="past", fix="Drop the column.")
-    before = [[catalog.activity_index[a] for a in past[s]] for s in order]
-    said = [[float(x) for x in scores[s]] for s in order]
+            goal[place, [_at(catalog.skill_index, skill, decisions, "goal") for skill in wanted[session]]] = 1.0
+    before = [[_at(catalog.activity_index, a, decisions, "past") for a in past[s]] for s in sessions]
+    said = [[float(x) for x in scores[s]] for s in sessions]
+    if any(len(a) != len(b) for a, b in zip(before, said, strict=True)):
+        raise DataError("is not as long as 'past'", decisions.name, key="past_correct", fix="Give one for each.")
     last = None
     if "last" in head:
         last = torch.tensor([catalog.activity_index.get(name, NOBODY) for name in head["last"]])
-    budget = decisions.numbers("minutes_budget")[decisions.start[:-1][order]]
+    budget = decisions.numbers("minutes_budget")[decisions.start[:-1][sessions]]
     return Context(
         torch.from_numpy(role),
         torch.from_numpy(goal),
         torch.from_numpy(budget).float(),
-        torch.tensor(before, dtype=torch.int64).reshape(len(order), -1),
-        torch.tensor(said, dtype=torch.float32).reshape(len(order), -1),
+        torch.tensor(before, dtype=torch.int64).reshape(len(sessions), -1),
+        torch.tensor(said, dtype=torch.float32).reshape(len(sessions), -1),
         last,
     )
+
+
+def _at(index: dict[str, int], name: str, decisions: Decisions, key: str) -> int:
+    if name not in index:
+        raise DataError(f"unknown '{name}'", decisions.name, key=key, fix=did_you_mean(name, index))
+    return index[name]

@@ -12,8 +12,21 @@ from .estimate import Array, Estimate
 
 
 def dm(episodes: Episodes) -> Estimate:
-    """Fitted Q evaluation alone: the mean of v at the first step. Its interval knows nothing of the model's error."""
-    return Estimate("FQE", episodes.v[:, 0])
+    """Fitted Q evaluation alone: the mean of v at the first step.
+
+    Its interval knows the sampling error of a Q fitted with `ratio`, and never that the model may be wrong.
+    """
+    return Estimate("FQE", episodes.v[:, 0] + episodes.noise.sum(1))
+
+
+def double_reinforcement(episodes: Episodes) -> Estimate:
+    """Doubly robust with marginal ratios instead of long products (Kallus and Uehara 2020), here those of Q's own fit.
+
+    ValueError without `ratio`.
+    """
+    if episodes.ratio is None:
+        raise ValueError("double reinforcement learning needs marginal ratios: fit Q with linear_fqe")
+    return Estimate("DRL", episodes.v[:, 0] + (episodes.ratio * episodes.advantage).sum(1))
 
 
 def trajectory_is(episodes: Episodes) -> Estimate:

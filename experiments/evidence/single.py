@@ -21,9 +21,19 @@ class Rounds:
     weight: Array  # (n,), candidate's probability of the logged action / the logged propensity
     q: Array  # (n,)
     v: Array  # (n,)
+    ratio: Array | None = (
+        None  # (n,), how the model's fit weighs the rounds; None leaves its own error out of intervals
+    )
 
     @staticmethod
-    def of(action: Index, reward: Array, propensity: Array, policy: Array, model: Array | None = None) -> Rounds:
+    def of(
+        action: Index,
+        reward: Array,
+        propensity: Array,
+        policy: Array,
+        model: Array | None = None,
+        ratio: Array | None = None,
+    ) -> Rounds:
         """Return rounds from actions (n,), rewards (n,), propensities (n,), the candidate's probabilities (n, A).
 
         `model` is (n, A), the fitted reward of every action. ValueError when shapes differ, a propensity is not in
@@ -47,15 +57,22 @@ class Rounds:
         if model is None:
             none = np.zeros(n)
             return Rounds(reward, weight, none, none)
-        return Rounds(reward, weight, np.take_along_axis(model, chosen, 1)[:, 0], np.einsum("na,na->n", policy, model))
+        q = np.take_along_axis(model, chosen, 1)[:, 0]
+        return Rounds(reward, weight, q, np.einsum("na,na->n", policy, model), ratio)
 
     def __len__(self) -> int:
         return len(self.reward)
 
 
 def dm(rounds: Rounds) -> Estimate:
-    """Direct method: the model of rewards alone. Its interval knows nothing of the model's own error."""
-    return Estimate("DM", rounds.v)
+    """Direct method: the model of rewards alone.
+
+    Its interval knows the sampling error of a model fitted with `ratio`, and never that the model may be wrong.
+    """
+    if rounds.ratio is None:
+        return Estimate("DM", rounds.v)
+    noise = rounds.ratio * (rounds.reward - rounds.q)
+    return Estimate("DM", rounds.v + noise - noise.mean())
 
 
 def ips(rounds: Rounds) -> Estimate:
