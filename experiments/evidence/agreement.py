@@ -11,16 +11,10 @@ from .finding import Finding, Verdict, by_p, two_sided
 from .intervals import Clusters
 
 
-def spread(
-    estimates: Sequence[Estimate],
-    clusters: Clusters | None = None,
-    name: str = "spread between estimators",
-    most: Verdict = Verdict.DO_NOT,
-) -> Finding:
+def spread(estimates: Sequence[Estimate], clusters: Clusters | None = None) -> Finding:
     """Return the largest difference between two estimators, in standard errors of that difference.
 
-    Differences are judged by the two influence functions together, so what both share cancels. `most` is the worst
-    verdict this may give: a model that is off by itself does not spoil the estimators that correct it.
+    Differences are judged by the two influence functions together, so what both share cancels.
     """
     finite = [e for e in estimates if np.isfinite(e.value)]
     worst, pair, pairs = 0.0, ("", ""), 0
@@ -44,4 +38,15 @@ def spread(
     )
     if lost:
         verdict, text = max(verdict, Verdict.CAUTION), text + f"; no value from {', '.join(lost)}"
-    return Finding(name, worst, min(verdict, most), text)
+    return Finding("spread between estimators", worst, verdict, text)
+
+
+def beside(model: Estimate, weighted: Estimate, clusters: Clusters | None = None) -> str:
+    """Return a note on a model-only estimate: by how much it differs from one that the log's weights correct.
+
+    It does not spoil the corrected ones, so it gives no verdict.
+    """
+    found = spread([weighted, model], clusters)
+    if found.verdict is Verdict.TRUST:
+        return "model only; agrees with the weighted ones"
+    return f"model only, and off: {weighted.name} differs by {found.value:+.1f} standard errors"

@@ -172,8 +172,9 @@ def _session_table(
         sequential.dm(over),
     ]
     notes = {
-        "FQE": "model only: that it may be wrong is not in the interval",
-        "MIS": f"{settings.cells} cells of learners",
+        "FQE": agreement.beside(found[9], found[0], units),
+        "MIS": f"biased if {settings.cells} kinds of learners do not say all",
+        "DRL": "biased if the model of Q and its ratios are wrong",
         "MAGIC": "interval takes the blend as given",
     }
     gain = difference("WDR minus log", found[0], over.gain)
@@ -181,7 +182,6 @@ def _session_table(
     findings = weights.weight_findings(over.rho[:, -1], units, "session")
     findings.append(drift.drift("weights", np.minimum(over.rho[:, -1], 10.0), begun, units.index))
     findings.append(agreement.spread([found[0], found[1], found[4], found[5]], units))
-    findings.append(agreement.spread([found[0], found[9]], units, "model against weights", Verdict.CAUTION))
     logged = interval(Estimate("log", over.gain), units, settings.confidence)
     return Table("a whole session", logged, lines, findings)
 
@@ -197,7 +197,7 @@ def _decision_table(
 ) -> Table:
     action, propensity = decisions.activity, decisions.numbers("propensity")
     found = [single.dr(rounds), single.sndr(rounds), single.snips(rounds), single.ips(rounds), single.dm(rounds)]
-    notes = {"DM": "model only: that it may be wrong is not in the interval"}
+    notes = {"DM": agreement.beside(found[4], found[0], rows)}
     for name, (estimator, choices) in TUNED.items():
         best, setting = tuned(rounds, estimator, choices, rows.index)
         found.append(best)
@@ -214,7 +214,6 @@ def _decision_table(
         notes["MIPS"] = "activities of the same skills count as one"
     findings = weights.weight_findings(rounds.weight, rows, "decision")
     findings.append(agreement.spread([found[0], found[2], found[3]], rows))
-    findings.append(agreement.spread([found[0], found[4]], rows, "model against weights", Verdict.CAUTION))
     logged = interval(Estimate("log", rounds.reward), rows, settings.confidence)
     return Table("one decision, where the log was", logged, _lines(found, rows, settings, notes), findings)
 

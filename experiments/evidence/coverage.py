@@ -27,7 +27,7 @@ class Covered:
 def coverage(data_sets: int, learners: int, decisions: int, effect: float, seed: int = 0) -> list[Covered]:
     """Return the coverage over `data_sets` logs of `learners` x `decisions` rounds with five activities.
 
-    Yes-or-no rewards depend on context, activity and a learner's own level, whose standard deviation is `effect` logits.
+    Yes-or-no rewards depend on context, activity and a learner's own level, of standard deviation `effect` logits.
     The truth is the value over all learners, by quadrature; the model of rewards ignores learners.
     """
     rng = np.random.Generator(np.random.Philox(seed=[seed, 9]))

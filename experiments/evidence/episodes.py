@@ -75,7 +75,8 @@ class Episodes:
     @cached_property
     def gain(self) -> Array:
         """(n,) the discounted sum of rewards of each session."""
-        return np.asarray(self.reward @ self.discounts, dtype=np.float64)
+        total: Array = (self.reward * self.discounts).sum(1)
+        return total
 
     @cached_property
     def noise(self) -> Array:
@@ -88,8 +89,8 @@ class Episodes:
     def take(self, sessions: Index | NDArray[np.bool_]) -> Episodes:
         """Return these sessions alone."""
         ratio = None if self.ratio is None else self.ratio[sessions]
-        parts = (x[sessions] for x in (self.reward, self.weight, self.q, self.v))
-        return Episodes(*parts, self.real[sessions], self.discount, ratio)
+        reward, weight, q, v = (x[sessions] for x in (self.reward, self.weight, self.q, self.v))
+        return Episodes(reward, weight, q, v, self.real[sessions], self.discount, ratio)
 
     @cached_property
     def advantage(self) -> Array:

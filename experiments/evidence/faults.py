@@ -62,7 +62,7 @@ def drifting_rewards(frame: Frame, rng: np.random.Generator) -> Frame:
 def wrong_policy(frame: Frame, rng: np.random.Generator) -> Frame:
     """The propensities are those of an even choice, which is not what chose."""
     number = frame["allowed"].map(len)
-    even = [np.full(n, 1.0 / n) for n in number]
+    even = pd.Series([np.full(n, 1.0 / n) for n in number], index=frame.index, dtype=object)
     forced = frame["override"]
     return frame.assign(propensity=np.where(forced, 1.0, 1.0 / number), probabilities=even)
 
@@ -84,11 +84,11 @@ def people_as_policy(frame: Frame, rng: np.random.Generator) -> Frame:
     """A person chose in one of five decisions, and the log kept the policy's propensity for it."""
     hand = (rng.random(len(frame)) < 0.2) & (frame["allowed"].map(len) > 1)
     choice = [a[int(u * len(a))] for a, u in zip(frame["allowed"], rng.random(len(frame)), strict=True)]
-    p = [
+    listed = [
         float(np.asarray(q)[list(a).index(c)])
         for a, q, c in zip(frame["allowed"], frame["probabilities"], choice, strict=True)
     ]
-    p = np.maximum(p, 1e-3)
+    p = np.maximum(listed, 1e-3)
     return frame.assign(
         override=frame["override"] | hand,
         activity=np.where(hand, choice, frame["activity"]),
@@ -105,7 +105,7 @@ def swapped_learners(frame: Frame, rng: np.random.Generator) -> Frame:
     """One in ten learners has, from the ninth decision on, the rows of another."""
     learners = frame["learner"].unique()
     pairs = rng.choice(learners, (len(learners) // 20, 2), replace=False)
-    other = {a: b for a, b in pairs} | {b: a for a, b in pairs}
+    other = dict(pairs) | {b: a for a, b in pairs}
     late = frame["step"] >= 8
     return frame.assign(learner=frame["learner"].where(~late, frame["learner"].map(lambda x: other.get(x, x))))
 

@@ -47,8 +47,11 @@ def test_what_is_absent_has_a_meaning() -> None:
     log = Decisions.from_frame(frame()[["learner", "activity", "propensity"]], CATALOG)
     assert log.notes == ("no steps: the order of the rows is taken as time",)
     assert log.frame["step"].tolist() == [0, 1, 0]
-    assert log.allowed is None and log.probabilities is None and log.listed("vetoed") is None
-    assert not log.override.any() and log.flags("accepted", True).all()
+    assert log.allowed is None
+    assert log.probabilities is None
+    assert log.listed("vetoed") is None
+    assert not log.override.any()
+    assert log.flags("accepted", True).all()
     assert np.isinf(log.numbers("minutes_budget")).all()
     assert log.entries("goal") == [[], []]
     assert log.delivered.tolist() == log.activity.tolist()
@@ -86,5 +89,5 @@ def test_faults_are_told_with_row_and_column(changes: dict, complaint: str) -> N
 def test_missing_columns_are_named() -> None:
     with pytest.raises(DataError, match="propensity"):
         Decisions.from_frame(frame().drop(columns="propensity"), CATALOG)
-    with pytest.raises(DataError, match="no column 'rewrd' for the reward.*'reward'"):
+    with pytest.raises(DataError, match=r"no column 'rewrd' for the reward.*'reward'"):
         Decisions.from_frame(frame(), CATALOG).column("rewrd", "the reward")

@@ -25,7 +25,8 @@ def test_replay_sees_what_was_seen(make, tmp_path) -> None:
     log.save(tmp_path / "log.parquet")
     again = Decisions.load(tmp_path / "log.parquet", world.observer.catalog)
     seen = replay(world.observer, policy, again)
-    assert log.override.any() and (log.numbers("propensity")[log.override] == 1).all()
+    assert log.override.any()
+    assert (log.numbers("propensity")[log.override] == 1).all()
     assert np.array_equal(seen.mask, log.allowed)
     assert seen.policy == pytest.approx(log.probabilities, abs=1e-6)
 

@@ -182,7 +182,8 @@ def test_magic_leans_to_the_better_end(logged) -> None:
     ends = sorted([seq.dm(x).value, full.value])
     assert np.isfinite(magic(x).value)
     right = Episodes(x.reward, x.weight, x.reward, x.reward * 0.0, x.real)
-    assert np.isfinite(magic(right).value) and ends[0] <= ends[1]
+    assert np.isfinite(magic(right).value)
+    assert ends[0] <= ends[1]
 
 
 def test_empty_sessions_and_wild_weights_are_refused() -> None:
@@ -196,4 +197,5 @@ def test_effective_sessions_fall_with_every_step(ladder) -> None:
     world, (start, _, s, a, r) = ladder
     weight = world.candidate[s, a] / world.logger[s, a]
     size = seq.effective_size(Episodes.of(start, r, weight))
-    assert size[0] <= 1500 and (np.diff(size)[:6] < 0).all()
+    assert size[0] <= 1500
+    assert (np.diff(size)[:6] < 0).all()
