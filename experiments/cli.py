@@ -18,6 +18,8 @@ VERBS = {
     "serve": "run a policy bundle behind HTTP, with records, a decision log and the coach console",
     "recommend": "ask a policy bundle for the next activities of one learner",
     "validate": "the validity card of some learners: published effects, the gate, a verdict in words",
+    "simulate-log": "let a policy teach simulated learners and write its decision log",
+    "ope": "estimate from a decision log what another policy would achieve, and whether to believe it",
     "bench": "measure steps and samples per second on this machine",
 }
 
@@ -38,9 +40,9 @@ def main() -> None:
         raise SystemExit(2)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in one order: the same seed gives the same numbers
-    importlib.import_module(f".{words[0]}", __package__).main(words[1:])
+    importlib.import_module(f".{words[0].replace('-', '_')}", __package__).main(words[1:])
 
 
 def _help() -> str:
-    lines = [f"  {verb:<10} {what}" for verb, what in VERBS.items()]
+    lines = [f"  {verb:<12} {what}" for verb, what in VERBS.items()]
     return "\n".join(["usage: trailmark VERB ...", "", *lines, "", "`trailmark VERB --help` says more."])

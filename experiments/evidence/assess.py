@@ -1,0 +1,270 @@
+"""Assess: a decision log and a candidate in, estimates with intervals and diagnostics with a verdict out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...data.decisions import Decisions
+from ...data.errors import DataError
+from ...envs.observer import Observer
+from ...envs.skills import skills_of
+from . import agreement, asymptotic, calibration, drift, overlap, sequential, single, soundness, weights
+from .episodes import Episodes
+from .estimate import Array, Estimate, Index, difference
+from .finding import Finding, Verdict, worst
+from .fqe import linear_fqe
+from .intervals import Bounds, Clusters, bootstrap, interval, lower_bound, percentiles
+from .magic import magic
+from .marginal import marginalised_is
+from .outcome_models import folds, ridge_rewards
+from .replay import Seen
+from .slope import TUNED, tuned
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user may choose about an assessment."""
+
+    reward: str = "reward"  # the column that says how good a decision turned out
+    cluster: str = "learner"  # who is independent of whom
+    group: str = "role"  # learner groups that must not be overlooked
+    discount: float = 1.0
+    confidence: float = 0.95
+    replicates: int = 1000
+    folds: int = 3
+    cells: int = 50  # of the marginalised estimator
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """One estimator's answer."""
+
+    name: str
+    bounds: Bounds  # by influence function
+    lower: float  # one-sided
+    boot: Bounds  # by bootstrap of whole clusters
+    anytime: tuple[float, float]  # asymptotic confidence sequence
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The estimates of one question, what was logged, and whether to believe them."""
+
+    title: str
+    logged: Bounds
+    lines: list[Line]
+    findings: list[Finding]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the findings."""
+        return worst(self.findings)
+
+    def line(self, name: str) -> Line:
+        """Return the line of one estimator; KeyError when there is none."""
+        for line in self.lines:
+            if line.name == name:
+                return line
+        raise KeyError(f"no estimator {name!r}; there are {[line.name for line in self.lines]}")
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What a log says about a candidate: whole sessions first, single decisions beside them."""
+
+    sessions: Table
+    decisions: Table
+    log: list[Finding]
+    groups: list[tuple[str, int, Bounds | None]]  # name, sessions, WDR of the group; None = insufficient evidence
+
+    @property
+    def verdict(self) -> Verdict:
+        """How far the sessions' value can be trusted."""
+        return max(self.sessions.verdict, worst(self.log))
+
+
+def assess(decisions: Decisions, seen: Seen, observer: Observer, settings: Settings) -> Assessment:
+    """Return every estimate and every diagnostic. DataError when columns are missing or nothing is left to judge."""
+    reward = decisions.column(settings.reward, "the reward").to_numpy(np.float64)
+    owners = decisions.column(settings.cluster, "clusters")
+    findings = soundness.log_findings(decisions, reward)
+    if np.isnan(reward).any():
+        kept = ~np.isin(decisions.session, decisions.session[np.isnan(reward)])
+        if not kept.any():
+            raise DataError("no session has all its rewards", decisions.name, key=settings.reward)
+        frame = decisions.frame[kept].reset_index(drop=True)
+        decisions = Decisions(frame, decisions.catalog, decisions.name, decisions.notes)
+        seen = Seen(*(getattr(seen, f)[kept] for f in Seen.__dataclass_fields__))
+        reward, owners = reward[kept], owners[kept]
+    propensity = decisions.numbers("propensity")
+    if np.isnan(propensity).any():
+        row = int(np.argmax(np.isnan(propensity)))
+        fix = "Log the probability of every choice; what was not logged cannot be made up afterwards."
+        raise DataError("no propensity", decisions.name, f"decision {row + 1}", "propensity", fix)
+    action, behaviour, allowed = decisions.activity, decisions.probabilities, decisions.allowed
+    findings += calibration.propensity_findings(action, propensity, behaviour, allowed, decisions.override)
+    findings += [overlap.chance(propensity, decisions.override, allowed), soundness.replayed(seen.mask, decisions)]
+    first = decisions.start[:-1]
+    learner = Clusters.of(decisions.frame["learner"].to_numpy(str))
+    rows, units = Clusters.of(owners.to_numpy(str)), Clusters.of(owners.to_numpy(str)[first])
+    fold = folds(learner.index if settings.cluster == "learner" else rows.index, settings.folds, settings.seed)
+    begun = soundness.begun(decisions)
+    by_session = _by_session(decisions, reward)
+    findings.append(drift.drift("rewards", by_session / np.diff(decisions.start), begun, units.index))
+
+    model = ridge_rewards(seen.design, action, reward, seen.policy, fold)
+    taken = single.Rounds.of(action, reward, propensity, seen.policy, model.q, model.ratio)
+    findings.append(soundness.informative(taken.q, reward, rows.index))
+    here = _decision_table(decisions, seen, observer, settings, taken, fold, rows)
+    over = _episodes(decisions, seen, settings, reward, taken.weight, fold)
+    there = _session_table(decisions, seen, settings, over, taken.weight, reward, units, begun)
+    groups: list[tuple[str, int, Bounds | None]] = []
+    if settings.group in decisions.frame:
+        names = decisions.frame[settings.group].to_numpy(str)[first]
+        there.findings.append(overlap.groups(names, over.rho[:, -1], decisions.session))
+        groups = _groups(names, over, units, settings)
+    support = overlap.support(action, seen.policy, behaviour, allowed)
+    there.findings.extend(support)
+    here.findings.extend(support)
+    return Assessment(there, here, findings, groups)
+
+
+def _by_session(decisions: Decisions, values: Array) -> Array:
+    return np.asarray(np.bincount(decisions.session, values, len(decisions.start) - 1), dtype=np.float64)
+
+
+def _episodes(
+    decisions: Decisions, seen: Seen, settings: Settings, reward: Array, weight: Array, fold: Index
+) -> Episodes:
+    last = np.zeros(len(reward), dtype=np.bool_)
+    last[decisions.start[1:] - 1] = True
+    action = decisions.activity
+    q, ratio = linear_fqe(seen.design, action, reward, last, seen.policy, fold, settings.discount)
+    v = np.einsum("na,na->n", seen.policy, q)
+    return Episodes.of(decisions.start, reward, weight, q[np.arange(len(q)), action], v, settings.discount, ratio)
+
+
+def _session_table(
+    decisions: Decisions,
+    seen: Seen,
+    settings: Settings,
+    over: Episodes,
+    weight: Array,
+    reward: Array,
+    units: Clusters,
+    begun: Array,
+) -> Table:
+    found = [
+        sequential.weighted_doubly_robust(over),
+        sequential.doubly_robust(over),
+        magic(over, units),
+        sequential.double_reinforcement(over),
+        sequential.weighted_per_decision_is(over),
+        sequential.per_decision_is(over),
+        sequential.weighted_is(over),
+        sequential.trajectory_is(over),
+        marginalised_is(decisions.start, _cells(seen, settings), reward, weight, settings.cells, settings.discount),
+        sequential.dm(over),
+    ]
+    notes = {
+        "FQE": agreement.beside(found[9], found[0], units),
+        "MIS": f"biased if {settings.cells} kinds of learners do not say all",
+        "DRL": "biased if the model of Q and its ratios are wrong",
+        "MAGIC": "interval takes the blend as given",
+    }
+    gain = difference("WDR minus log", found[0], over.gain)
+    lines = _lines([*found, gain], units, settings, notes)
+    findings = weights.weight_findings(over.rho[:, -1], units, "session")
+    findings.append(drift.drift("weights", np.minimum(over.rho[:, -1], 10.0), begun, units.index))
+    findings.append(agreement.spread([found[0], found[1], found[4], found[5]], units))
+    logged = interval(Estimate("log", over.gain), units, settings.confidence)
+    return Table("a whole session", logged, lines, findings)
+
+
+def _decision_table(
+    decisions: Decisions,
+    seen: Seen,
+    observer: Observer,
+    settings: Settings,
+    rounds: single.Rounds,
+    fold: Index,
+    rows: Clusters,
+) -> Table:
+    action, propensity = decisions.activity, decisions.numbers("propensity")
+    found = [single.dr(rounds), single.sndr(rounds), single.snips(rounds), single.ips(rounds), single.dm(rounds)]
+    notes = {"DM": agreement.beside(found[4], found[0], rows)}
+    for name, (estimator, choices) in TUNED.items():
+        best, setting = tuned(rounds, estimator, choices, rows.index)
+        found.append(best)
+        notes[name] = f"tuned to {setting:g}"
+    lever = single.mrdr_weight(action, propensity, seen.policy)
+    robust = ridge_rewards(seen.design, action, rounds.reward, seen.policy, fold, lever + 1e-6).q
+    found.append(single.mrdr(single.Rounds.of(action, rounds.reward, propensity, seen.policy, robust)))
+    behaviour = decisions.probabilities
+    if behaviour is not None:
+        kinds = skills_of(observer.catalog).index.numpy()
+        kind = np.unique(np.sort(kinds, 1), axis=0, return_inverse=True)[1].ravel()
+        embedding = np.eye(int(kind.max()) + 1)[kind]
+        found.append(single.mips(rounds, kind[action], behaviour, seen.policy, embedding))
+        notes["MIPS"] = "activities of the same skills count as one"
+    findings = weights.weight_findings(rounds.weight, rows, "decision")
+    findings.append(agreement.spread([found[0], found[2], found[3]], rows))
+    logged = interval(Estimate("log", rounds.reward), rows, settings.confidence)
+    return Table("one decision, where the log was", logged, _lines(found, rows, settings, notes), findings)
+
+
+def _lines(estimates: list[Estimate], clusters: Clusters, settings: Settings, notes: dict[str, str]) -> list[Line]:
+    drawn = bootstrap(estimates, clusters, settings.replicates, settings.seed)
+    alpha = 1.0 - settings.confidence
+    lines = []
+    for column, estimate in zip(drawn.T, estimates, strict=True):
+        bounds = interval(estimate, clusters, settings.confidence)
+        reach = float("nan")
+        if np.isfinite(bounds.error):
+            n = clusters.number
+            reach = float(asymptotic.half_width(n, bounds.error * np.sqrt(n), asymptotic.tuning(n, alpha), alpha))
+        fine = np.isfinite(column)
+        boot = percentiles(estimate.value, column[fine], settings.confidence) if fine.sum() > 1 else bounds
+        lines.append(
+            Line(
+                estimate.name,
+                bounds,
+                lower_bound(estimate, clusters, settings.confidence),
+                boot,
+                (bounds.value - reach, bounds.value + reach),
+                notes.get(estimate.name, ""),
+            )
+        )
+    return lines
+
+
+def _groups(
+    names: Any, over: Episodes, units: Clusters, settings: Settings, least: float = 30.0
+) -> list[tuple[str, int, Bounds | None]]:
+    out: list[tuple[str, int, Bounds | None]] = []
+    for name in np.unique(names):
+        mine = names == name
+        part = over.take(mine)
+        if weights.effective_size(part.rho[:, -1]) < least:
+            out.append((str(name), int(mine.sum()), None))
+            continue
+        inside = Clusters.of(units.index[mine])
+        out.append(
+            (str(name), int(mine.sum()), interval(sequential.weighted_doubly_robust(part), inside, settings.confidence))
+        )
+    return out
+
+
+def _cells(seen: Seen, settings: Settings) -> Index:
+    """(N,) learners in `cells` kinds, by what the observer sees of them."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    x = (seen.features - seen.features.mean(0)) / (seen.features.std(0) + 1e-6)
+    number = min(settings.cells, len(x))
+    made = MiniBatchKMeans(number, random_state=settings.seed, n_init=1, max_iter=20, batch_size=4096)
+    return np.asarray(made.fit_predict(x), dtype=np.int64)

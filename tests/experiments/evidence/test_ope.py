@@ -1,0 +1,152 @@
+"""The way from a log to an estimate: replay as it was lived, the truth inside the interval, and the verb."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from trailmark.agents.baselines import RandomLegal, WeakestAllowed
+from trailmark.data.decisions import Decisions
+from trailmark.data.errors import DataError
+from trailmark.envs.worlds import kss_world, onboarding_world
+from trailmark.experiments.evidence.assess import Settings, assess
+from trailmark.experiments.evidence.explore import Exploring
+from trailmark.experiments.evidence.gather import gather_log
+from trailmark.experiments.evidence.outcome_models import Chance, fitted_rewards, folds, ridge_rewards
+from trailmark.experiments.evidence.replay import replay
+
+
+@pytest.mark.parametrize("make", [kss_world, onboarding_world])
+def test_replay_sees_what_was_seen(make, tmp_path) -> None:
+    world = make()
+    policy = Exploring(WeakestAllowed(world.observer.space), 0.5)
+    log = gather_log(world, policy, 3, 40, override_rate=0.1)
+    log.save(tmp_path / "log.parquet")
+    again = Decisions.load(tmp_path / "log.parquet", world.observer.catalog)
+    seen = replay(world.observer, policy, again)
+    assert log.override.any()
+    assert (log.numbers("propensity")[log.override] == 1).all()
+    assert np.array_equal(seen.mask, log.allowed)
+    assert seen.policy == pytest.approx(log.probabilities, abs=1e-6)
+
+
+def test_text_and_parquet_are_one_log(tmp_path) -> None:
+    world = kss_world()
+    log = gather_log(world, RandomLegal(world.observer.space), 3, 20, override_rate=0.1)
+    frame = log.frame.copy()
+    for name in ("allowed", "probabilities", "goal", "past", "past_correct"):
+        frame[name] = ["|".join(map(str, cell)) for cell in frame[name]]
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    text = Decisions.load(tmp_path / "log.csv", world.observer.catalog)
+    one, other = (replay(world.observer, RandomLegal(world.observer.space), x) for x in (log, text))
+    assert np.array_equal(one.features, other.features)
+    assert text.probabilities == pytest.approx(log.probabilities, abs=1e-12)
+
+
+def test_learner_is_logged_the_same_in_any_batch() -> None:
+    world = kss_world()
+    few, many = (gather_log(world, RandomLegal(world.observer.space), 3, n, 0.1) for n in (5, 12))
+    name = few.frame["learner"] == "learner-4"
+    other = many.frame["learner"] == "learner-4"
+    assert few.frame.loc[name, "activity"].tolist() == many.frame.loc[other, "activity"].tolist()
+    assert few.frame.loc[name, "reward"].tolist() == many.frame.loc[other, "reward"].tolist()
+
+
+@pytest.fixture(scope="module")
+def judged():
+    world = kss_world()
+    lean = WeakestAllowed(world.observer.space)
+    log = gather_log(world, Exploring(lean, 0.8), 5, 1000, 0.1)
+    candidate = Exploring(lean, 0.6)
+    found = assess(log, replay(world.observer, candidate, log), world.observer, Settings(cells=20, group="cohort"))
+    lived = gather_log(world, candidate, 99, 2000, 0.1)
+    truth = np.bincount(lived.session, lived.frame["reward"]).mean()
+    return found, truth
+
+
+@pytest.mark.parametrize("name", ["WDR", "DR", "WPDIS", "PDIS", "WIS", "TIS"])
+def test_interval_holds_the_truth_with_people_in_the_loop(name: str, judged) -> None:
+    found, truth = judged
+    line = found.sessions.line(name)
+    assert abs(line.bounds.value - truth) < 2.6 * np.hypot(line.bounds.error, 0.006)
+    assert line.anytime[0] < line.bounds.low < line.lower < line.bounds.value
+    assert line.boot.error == pytest.approx(line.bounds.error, rel=0.25)
+
+
+def test_small_groups_get_no_number(judged) -> None:
+    found, _ = judged
+    assert {bounds for _, _, bounds in found.groups} == {None}  # cohorts of 25
+    assert len(found.decisions.lines) == 12
+
+
+def test_missing_rewards_and_propensities() -> None:
+    world = kss_world()
+    policy = RandomLegal(world.observer.space)
+    log = gather_log(world, policy, 3, 60)
+    frame = log.frame.copy()
+    frame.loc[5, "reward"] = np.nan
+    part = Decisions.from_frame(frame, log.catalog)
+    found = assess(part, replay(world.observer, policy, part), world.observer, Settings(replicates=5, cells=3))
+    assert next(f for f in found.log if f.name == "missing rewards").verdict > 0
+    assert len(found.sessions.lines) == 11
+    frame = log.frame.assign(propensity=np.nan)
+    part = Decisions.from_frame(frame, log.catalog)
+    with pytest.raises(DataError, match="no propensity"):
+        assess(part, replay(world.observer, policy, part), world.observer, Settings())
+    part = Decisions.from_frame(log.frame.drop(columns="correct"), log.catalog)
+    with pytest.raises(DataError, match="give the column 'correct'"):
+        replay(world.observer, policy, part)
+
+
+def test_any_scikit_learn_model_can_be_the_model_of_rewards() -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(300, 3, 4))
+    action = rng.integers(0, 3, 300)
+    taken = table[np.arange(300), action]
+    reward = (taken[:, 0] + 0.1 * rng.normal(size=300) > 0).astype(float)
+    fold = folds(np.arange(300) // 3)
+    policy = np.full((300, 3), 1 / 3)
+    mine = ridge_rewards(lambda rows: table[rows], action, reward, policy, fold, penalty=1e-12).q
+    theirs = fitted_rewards(lambda: Ridge(1e-9, fit_intercept=False), lambda rows: table[rows], action, reward, fold)
+    assert theirs == pytest.approx(mine, abs=1e-6)
+    boosted = fitted_rewards(
+        lambda: Chance(HistGradientBoostingClassifier(max_iter=20)), lambda rows: table[rows], action, reward, fold
+    )
+    assert np.corrcoef(boosted[np.arange(300), action], reward)[0, 1] > 0.7
+    assert all(len(set(fold[i : i + 3])) == 1 for i in range(0, 300, 3))
+
+
+def test_verbs(finished) -> None:
+    done = finished.call(
+        "simulate-log", "latest", "--to", "log.parquet", "--policy", "random_legal", "--learners", "60"
+    )
+    assert done.status == 0, done.err
+    done = finished.call("ope", "policy=latest", "log=log.parquet", "replicates=20", "cells=3", "to=ope.json")
+    assert done.status == 0, done.err
+    assert "verdict on the value of a session" in done.out
+    found = json.loads((finished.folder / "ope.json").read_text())
+    assert found["verdict"] in ("trust", "caution", "do not trust")
+    assert len(found["session"]["estimates"]) == 11
+    log = torch.tensor(found["session"]["logged"]["value"])
+    assert torch.isfinite(log)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("ope", "policy=latest"), "say log="),
+        (("ope", "polcy=latest", "log=x"), "Did you mean 'policy'?"),
+        (("ope", "policy=latest", "log=absent.parquet"), "no such file"),
+        (("ope", "policy=latest", "log=x", "confidence=2"), "confidence=2"),
+        (("ope", "policy=nowhere", "log=x"), "no run 'nowhere'"),
+        (("simulate-log", "latest", "--to", "x", "--policy", "randm_legal"), "Did you mean 'random_legal'?"),
+    ],
+)
+def test_faults_in_words_are_told(finished, words: tuple[str, ...], complaint: str) -> None:
+    done = finished.call(*words)
+    assert done.status == 2
+    assert complaint in done.err
