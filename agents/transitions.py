@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -57,6 +58,12 @@ def transitions(steps: Steps, discount: float, n: int = 1) -> Transitions:
         steps.mask[row, there.clamp_max(length - 1)],
         torch.where(over, 0.0, weight)[row, t],
     )
+
+
+def shuffled(rows: Transitions, size: int, generator: torch.Generator) -> Iterator[Transitions]:
+    """Yield all `rows` once, in random order, `size` at a time."""
+    for part in torch.randperm(len(rows.action), generator=generator).split(size):
+        yield Transitions(*(column[part] for column in rows))
 
 
 def spread(old: float, steps: Steps, first: bool) -> float:
