@@ -13,6 +13,7 @@ VERBS = {
     "fit": "fit one knowledge-tracing model and judge it on learners never seen",
     "evaluate": "play a run's policy again, on more learners or on learners of another kind",
     "compare": "set finished runs side by side, with intervals over seeds",
+    "leaderboard": "play every agent on every benchmark task with several seeds; one table, one picture",
     "report": "write a run's HTML report again",
     "export": "copy a run's policy bundle to a folder",
     "recommend": "ask a policy bundle for the next activities of one learner",
@@ -40,5 +41,5 @@ def main() -> None:
 
 
 def _help() -> str:
-    lines = [f"  {verb:<10} {what}" for verb, what in VERBS.items()]
+    lines = [f"  {verb:<11} {what}" for verb, what in VERBS.items()]
     return "\n".join(["usage: trailmark VERB ...", "", *lines, "", "`trailmark VERB --help` says more."])
