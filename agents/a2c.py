@@ -1,4 +1,4 @@
-"""A2C: advantage actor-critic, one step of gradient for each short chunk of all learners."""
+"""A2C: advantage actor-critic, one step of gradient for each chunk of all learners."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from .values import Scores, Softmax, value_net
 class A2C(Agent):
     """Synchronous advantage actor-critic (Mnih et al. 2016, supplement S3) with generalised advantages.
 
-    Actor and critic are separate networks. Every `chunk` steps of all learners make one gradient step, on what the
-    policy itself has just done. Rewards are divided by the running size of returns. `anneal` cohorts bring the
-    learning rate down to a tenth; 0 keeps it.
+    Actor and critic are separate networks. Every `chunk` steps of all learners (0 = their whole sessions) make one
+    gradient step, on what the policy itself has just done. Rewards are divided by the running size of returns. `anneal`
+    cohorts bring the learning rate down to a tenth; 0 keeps it.
     """
 
     space: Space
     seed: int = 0
     hidden: tuple[int, ...] = (64, 64)
-    rate: float = 3e-3
+    rate: float = 1e-2
     anneal: int = 0
     discount: float = 1.0
     lambda_: float = 0.95
     entropy: float = 0.005
     value_weight: float = 0.5
     max_norm: float = 0.5
-    chunk: int = 5
+    chunk: int = 0
     _actor: nn.Sequential = field(init=False)
     _critic: nn.Sequential = field(init=False)
     _adam: torch.optim.Adam = field(init=False)

@@ -31,7 +31,7 @@ class CQL(Agent):
     rate: float = 5e-4
     discount: float = 1.0
     n_steps: int = 5
-    alpha: float = 0.02
+    alpha: float = 0.3
     batch: int = 256
     track: float = 0.01
     max_norm: float = 10.0

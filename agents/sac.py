@@ -34,12 +34,13 @@ class SAC(Agent):
     rate: float = 1e-3
     anneal: int = 0
     discount: float = 1.0
-    n_steps: int = 5
-    target: float = 0.5
+    n_steps: int = 3
+    target: float = 0.4
     target_last: float = 0.1
-    temperature: float = 0.02
-    capacity: int = 50_000
-    batch: int = 512
+    temperature: float = 0.01
+    temperature_rate: float = 3e-3
+    capacity: int = 20_000
+    batch: int = 256
     replay: float = 2.0
     track: float = 0.01
     max_norm: float = 10.0
@@ -62,7 +63,7 @@ class SAC(Agent):
         self._slow = copy.deepcopy(self._critics).requires_grad_(False)
         self._log_alpha = nn.ParameterDict({"log": nn.Parameter(torch.tensor(math.log(self.temperature)))})
         self._adam = torch.optim.Adam([*self._actor.parameters(), *self._critics.parameters()], self.rate)
-        self._warmth = torch.optim.Adam(self._log_alpha.parameters(), self.rate)
+        self._warmth = torch.optim.Adam(self._log_alpha.parameters(), self.temperature_rate)
         self._memory = Memory(n, a, self.capacity)
 
     def behave(self) -> Policy:
@@ -78,8 +79,7 @@ class SAC(Agent):
         self._spread = spread(self._spread, steps, self._updates == 0)
         self._memory.add(fresh)
         done = passed(self._updates, self.chunk, self.space.horizon, self.anneal)
-        for group in (*self._adam.param_groups, *self._warmth.param_groups):
-            group["lr"] = self.rate * between(1.0, 0.1, done)
+        self._adam.param_groups[0]["lr"] = self.rate * between(1.0, 0.1, done)
         share, scale = between(self.target, self.target_last, done), unit(self._spread)
         generator = torch.Generator().manual_seed(derive(seed, "sac", self._updates))
         sums, n = torch.zeros(3), math.ceil(self.replay * len(fresh.action) / self.batch)

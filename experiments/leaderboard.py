@@ -8,10 +8,10 @@ import io
 import multiprocessing
 import shlex
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from .build import ConfigError
 
@@ -144,12 +144,12 @@ def _read(path: Path) -> list[Row]:
 
     if not path.exists():
         return []
-    kinds = {"int": int, "float": float, "bool": lambda text: text == "True", "str": str}
+    kinds: dict[Any, Callable[[str], Any]] = {int: int, float: float, bool: lambda text: text == "True", str: str}
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != Row._fields:
             raise ConfigError(f"{path} is no table of this version's leaderboard; move it away, or say --to FOLDER")
-        types = {name: str(kind) for name, kind in Row.__annotations__.items()}
+        types = get_type_hints(Row)
         try:
             return [Row(**{key: kinds[types[key]](value) for key, value in line.items()}) for line in reader]
         except (TypeError, ValueError) as error:
