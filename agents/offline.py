@@ -45,13 +45,14 @@ def write_down(world: World, policy: Policy, seed: int, learners: int) -> Steps:
 def joined(parts: list[Steps]) -> Steps:
     """Return the learners of all `parts`, sessions filled up to the longest with steps that nobody lived."""
     length = max(part.alive.shape[1] for part in parts)
-    return Steps(*(torch.cat(columns) for columns in zip(*(_longer(part, length) for part in parts), strict=True)))
+    columns = {name: torch.cat([_longer(name, part, length) for part in parts]) for name in Steps._fields[:-1]}
+    return Steps(**columns)  # type: ignore[arg-type]
 
 
-def _longer(steps: Steps, length: int) -> tuple[torch.Tensor, ...]:
+def _longer(name: str, steps: Steps, length: int) -> torch.Tensor:
+    column: torch.Tensor = getattr(steps, name)
     short = length - steps.alive.shape[1]
-    columns = []
-    for name, column in zip(Steps._fields[:-1], steps[:-1], strict=True):
-        last = column[:, -1:].expand(-1, short, *column.shape[2:])  # an allowed activity has to stay allowed
-        columns.append(torch.cat([column, torch.zeros_like(last) if name in ("reward", "ended", "alive") else last], 1))
-    return tuple(columns)
+    more = column[:, -1:].expand(-1, short, *column.shape[2:])  # masks and propensities have to stay possible
+    if name in ("reward", "ended", "alive"):
+        more = torch.zeros_like(more)
+    return torch.cat([column, more], 1)

@@ -27,7 +27,7 @@ def value_net(
 
 
 def _linear(a: int, b: int, gain: float, generator: torch.Generator) -> nn.Linear:
-    linear = nn.utils.skip_init(nn.Linear, a, b)
+    linear: nn.Linear = nn.utils.skip_init(nn.Linear, a, b)
     nn.init.orthogonal_(linear.weight, gain, generator=generator)
     nn.init.zeros_(linear.bias)
     return linear

@@ -11,6 +11,7 @@ from importlib.metadata import version
 VERBS = {
     "train": "fit, simulate, train, evaluate, track, export and report one experiment (Hydra overrides; -m for many)",
     "fit": "fit one knowledge-tracing model and judge it on learners never seen",
+    "gather": "play a policy in simulation and write its steps down, for offline agents",
     "evaluate": "play a run's policy again, on more learners or on learners of another kind",
     "compare": "set finished runs side by side, with intervals over seeds",
     "leaderboard": "play every agent on every benchmark task with several seeds; one table, one picture",

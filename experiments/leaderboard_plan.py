@@ -169,7 +169,7 @@ def _offline(agents: Sequence[str]) -> bool:
 def _digest(cfg: Any) -> str:
     from omegaconf import OmegaConf
 
-    plain = OmegaConf.to_container(cfg, resolve=False)
+    plain: Any = OmegaConf.to_container(cfg, resolve=False)
     for key in ("seed", "output", "resume", "allow", "agent_name"):
         plain.pop(key, None)
     return _hash(repr(plain))
