@@ -77,8 +77,8 @@ def _play(plan: Profile, folder: Path, processes: int, words: list[str]) -> None
         raise ConfigError("no task is left to play")
     folder.mkdir(parents=True, exist_ok=True)
     table, wanted = folder / "results.csv", {cell.key for cell in cells}
-    rows = [row for row in _read(table) if (row.task, row.name, row.seed, row.settings) in wanted and not row.error]
-    done = {(row.task, row.name, row.seed, row.settings) for row in rows}
+    rows = [row for row in _read(table) if not row.error]  # also those that nobody asks for today
+    done = {row.key for row in rows} & wanted
     todo = [cell for cell in cells if cell.key not in done]
     console.say(f"{len(cells)} cells, {len(done)} of them already in {table}")
     track, status = _tracked(folder, plan, command), "FAILED"
@@ -91,7 +91,7 @@ def _play(plan: Profile, folder: Path, processes: int, words: list[str]) -> None
                 if not console.terminal:
                     console.say(f"  {row.task}  {row.name}  seed {row.seed}  {said}  {row.seconds:.0f} s")
                 advance(f"{row.task} {row.name} {said}")
-        good = [row for row in rows if not row.error]
+        good = [row for row in rows if row.key in wanted and not row.error]
         about = {"created": now(), "commit": commit(), "command": command, "missing": missing}
         _publish(good, tasks, plan, folder, about, track, console)
         faults = [row for row in rows if row.error]

@@ -33,6 +33,10 @@ class Row(NamedTuple):
     cpu_seconds: float
     error: str = ""
 
+    @property
+    def key(self) -> tuple[str, str, int, str]:
+        return (self.task, self.name, self.seed, self.settings)
+
 
 def run(cell: Cell) -> Row:
     """Train and play `cell`; a row with `error` where that failed, so that the others go on."""

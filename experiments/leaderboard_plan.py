@@ -142,12 +142,12 @@ def cells(plan: Profile, tasks: Sequence[Task]) -> tuple[list[Task], list[Cell]]
         words = (*one.words, *plan.words)
         base = check([*words, f"agent={RANDOM}"])
         assert base is not None
+        marks = {name: _digest(check([*words, f"agent={name}"])) for name in plan.agents}
         names = [*base.baselines, *(name for name in plan.agents if name not in base.baselines)]
         if plan.log.policy not in base.baselines and _offline(plan.agents):
             raise ConfigError(f"log.policy={plan.log.policy}: task {one.name} has {list(base.baselines)}")
         if _offline(plan.agents):
             names.insert(0, LOGGED)
-        marks = {name: _digest(check([*words, f"agent={name}"])) for name in plan.agents}
         mark = _digest(base)
         composed.append(replace(one, baselines=tuple(base.baselines), settings=mark))
         for seed in range(plan.seeds):
