@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ class Task:
 class Profile:
     """How thoroughly: tasks, agents (names of configs/agent), seeds, and words that hold for every task.
 
-    `against` names the policy that the probability of improvement is over; none = the task's best heuristic.
+    `budgets` adds words for single tasks. `against` names whom the probability of improvement is over; none = the
+    task's best heuristic.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Profile:
     seeds: int = 3
     learners: int = 1000
     words: tuple[str, ...] = ()
+    budgets: dict[str, list[str]] = field(default_factory=dict)
     log: Logbook = Logbook()
     against: str = ""
 
@@ -87,7 +89,11 @@ def profile(name: str) -> Profile:
         raise ConfigError(f"no leaderboard profile {name!r}; there are {', '.join(known)}, or name a yaml file")
     node = _read(path)
     node["log"] = _made(Logbook, node.get("log", {}), path)
-    return _made(Profile, {"name": path.stem, **node}, path)
+    made: Profile = _made(Profile, {"name": path.stem, **node}, path)
+    strange = [name for name in made.budgets if name not in made.tasks]
+    if strange:
+        raise ConfigError(f"{path}: budgets.{strange[0]}: no such task among {list(made.tasks)}")
+    return made
 
 
 def task(name: str) -> Task:
@@ -98,7 +104,8 @@ def task(name: str) -> Task:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]}?" if near else ";"
         raise ConfigError(f"no leaderboard task {name!r}{hint} There are {', '.join(known)}, or name a yaml file")
-    return _made(Task, {"name": path.stem, **_read(path)}, path)
+    made: Task = _made(Task, {"name": path.stem, **_read(path)}, path)
+    return made
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -139,7 +146,7 @@ def cells(plan: Profile, tasks: Sequence[Task]) -> tuple[list[Task], list[Cell]]
 
     composed, made = [], []
     for one in tasks:
-        words = (*one.words, *plan.words)
+        words = (*one.words, *plan.words, *plan.budgets.get(one.name, ()))
         base = check([*words, f"agent={RANDOM}"])
         assert base is not None
         marks = {name: _digest(check([*words, f"agent={name}"])) for name in plan.agents}
