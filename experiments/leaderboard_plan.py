@@ -82,10 +82,10 @@ class Cell:
 
 
 def profile(name: str) -> Profile:
-    """Return the profile of a yaml file, or of configs/leaderboard/`name`.yaml; ConfigError names what is wrong."""
-    path = Path(name) if name.endswith(".yaml") else FOLDER / "leaderboard" / f"{name}.yaml"
+    """Return the profile of a yaml file, or of configs/leaderboard/profile/`name`.yaml; ConfigError names what is wrong."""
+    path = Path(name) if name.endswith(".yaml") else FOLDER / "leaderboard" / "profile" / f"{name}.yaml"
     if not path.is_file():
-        known = sorted(p.stem for p in (FOLDER / "leaderboard").glob("*.yaml"))
+        known = sorted(p.stem for p in (FOLDER / "leaderboard" / "profile").glob("*.yaml"))
         raise ConfigError(f"no leaderboard profile {name!r}; there are {', '.join(known)}, or name a yaml file")
     node = _read(path)
     node["log"] = _made(Logbook, node.get("log", {}), path)

@@ -163,7 +163,7 @@ def test_wrong_words_stop_before_anything_is_played(desk, words: list[str], said
     assert not (desk.folder / "leaderboard").exists()
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in (FOLDER / "profile").glob("*.yaml")))
 def test_every_profile_names_tasks_that_there_are(name: str) -> None:
     found = profile(name)
     assert [task(one).name for one in found.tasks] == list(found.tasks)
