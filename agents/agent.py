@@ -43,10 +43,12 @@ class Steps(NamedTuple):
 class Agent(ABC):
     """A chooser that learns from steps; it sees observations and rewards, never a student.
 
-    `chunk` is the number of steps it wants between two calls of `learn`; 0 means whole sessions.
+    `chunk` is the number of steps it wants between two calls of `learn`; 0 means whole sessions. `offline` is True for
+    agents that learn from what another policy did, and would only repeat themselves on what they do.
     """
 
     chunk: int
+    offline: ClassVar[bool] = False
 
     @abstractmethod
     def behave(self) -> Policy:

@@ -31,3 +31,20 @@ def discounted_returns(r_t: Tensor, ended_t: Tensor, bootstrap: Tensor, discount
         running = r_t[:, t] + discount * running * (1.0 - ended_t[:, t].to(r_t.dtype))
         returns[:, t] = running
     return returns
+
+
+def lambda_returns(
+    r_t: Tensor, v_t: Tensor, ended_t: Tensor, bootstrap: Tensor, discount: float, lambda_: float
+) -> Tensor:
+    """Return (B, T) lambda-returns (Sutton and Barto 2018, equation 12.2; Peng's Q(lambda) where `v_t` is a maximum).
+
+    `v_t` is the value after each step, (B, T); `bootstrap` (B,) is the return that follows the last one. Where
+    `ended_t`, nothing follows.
+    """
+    returns = torch.empty_like(r_t)
+    running = bootstrap
+    for t in range(r_t.shape[1] - 1, -1, -1):
+        goes_on = 1.0 - ended_t[:, t].to(r_t.dtype)
+        running = r_t[:, t] + discount * goes_on * ((1.0 - lambda_) * v_t[:, t] + lambda_ * running)
+        returns[:, t] = running
+    return returns

@@ -36,6 +36,9 @@ NUMBERS: dict[str, tuple[type, float]] = {
     "training.evaluate_every": (int, 0),
     "training.evaluate_learners": (int, 1),
     "training.checkpoint_every": (int, 1),
+    "offline.learners": (int, 1),
+    "offline.epochs": (int, 0),
+    "offline.sessions": (int, 1),
     "evaluation.learners": (int, 1),
     "evaluation.seeds": (int, 1),
 }

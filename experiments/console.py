@@ -21,6 +21,11 @@ class Console:
         if not self._out.is_terminal:
             self._out.width = 140
 
+    @property
+    def terminal(self) -> bool:
+        """Whether somebody watches, so that bars move."""
+        return self._out.is_terminal
+
     def say(self, text: str) -> None:
         """Print a line."""
         self._out.print(text, markup=False)

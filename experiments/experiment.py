@@ -11,7 +11,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ..agents.bundle import PolicyBundle
+from ..agents.logged import Logged
 from ..agents.loop import train
+from ..agents.offline import study
 from ..envs import pack
 from ..envs.rng import derive
 from ..envs.students.sampled import SampledStudent
@@ -19,6 +21,7 @@ from ..envs.validity.gate import refusal
 from . import evaluation as ev
 from .build import check, facts, fit_student, fit_world, make_agent, make_baselines, sound
 from .console import Console
+from .offline_log import demand, logged
 from .runs import Run, RunError, commit, find, now, read_config, write_json, write_text
 from .track import Track, store
 
@@ -50,6 +53,7 @@ class Experiment:
         plain = OmegaConf.to_container(cfg, resolve=True)
         check(plain, cfg.allow)
         sound(cfg)
+        demand(cfg)
         with console.step("load catalogue and log"):
             known = facts(cfg)  # before there is a run, so that a faulty log leaves none behind
         data = known.summary["digest"] or known.name
@@ -110,8 +114,9 @@ class Experiment:
             say(f"  {tracing['name']}: AUC {between} on {tracing['rows']:,} answers; floor {floor:.3f}")
             self.track.log(0, {"tracer_auc": tracing["auc"]["value"], "tracer_log_loss": tracing["log_loss"]})
         agent = make_agent(self.cfg, world.observer.space)
-        history = self._train(world, agent)
-        found = self._evaluate(world, agent, known, tracing, history)
+        log = logged(self.cfg, world, known, self.console)
+        history = self._train(world, agent, log)
+        found = self._evaluate(world, agent, known, tracing, history, log)
         with self.console.step("save bundle, evaluation and report"):
             self._save(world, agent, found)
         self.console.table(found)
@@ -131,7 +136,7 @@ class Experiment:
             return {}
         return ev.tracing(world.observer.tracer, known.split.train, known.split.test, known.catalog)
 
-    def _train(self, world: World, agent: Agent) -> dict[str, Any]:
+    def _train(self, world: World, agent: Agent, log: Logged | None) -> dict[str, Any]:
         """Train from the last checkpoint on, and return the learning curve."""
         t, seed, primary = self.cfg.training, self.cfg.seed, self.cfg.primary
         history: dict[str, Any] = {"cohort": 0, "steps": [], "return": [], "heldout": []}
@@ -140,9 +145,13 @@ class Experiment:
             agent.restore(state)
             self.console.say(f"resumed after cohort {history['cohort']} of {t.cohorts}")
         cohorts = t.cohorts if agent.state() else 0  # a policy that never learns needs no training
+        course = train(world, agent, seed, t.learners, history["cohort"], cohorts)
+        if log is not None:
+            cohorts = self.cfg.offline.epochs if agent.state() else 0
+            course = study(log.steps, agent, seed, self.cfg.offline.sessions, history["cohort"], cohorts)
         so_far = history["steps"][-1] if history["steps"] else 0.0
         with self.console.progress("train", cohorts, history["cohort"]) as advance:
-            for metrics in train(world, agent, seed, t.learners, history["cohort"], cohorts):
+            for metrics in course:
                 cohort = history["cohort"] = history["cohort"] + 1
                 so_far += metrics.pop("steps")
                 history["steps"].append(so_far)
@@ -159,7 +168,13 @@ class Experiment:
         return history
 
     def _evaluate(
-        self, world: World, agent: Agent, known: Facts, tracing: dict[str, Any], history: dict[str, Any]
+        self,
+        world: World,
+        agent: Agent,
+        known: Facts,
+        tracing: dict[str, Any],
+        history: dict[str, Any],
+        log: Logged | None,
     ) -> dict[str, Any]:
         """Play the trained policy and everything it must beat on fresh learners, and say what was found."""
         cfg, e = self.cfg, self.cfg.evaluation
@@ -167,6 +182,8 @@ class Experiment:
         kind = "trained" if agent.state() else str(cfg.baselines.get(name, {}).get("kind", "baseline"))
         contestants: ev.Contestants = {name: (kind, agent.decide())}
         contestants |= {key: value for key, value in make_baselines(cfg, world.observer.space).items() if key != name}
+        if log is not None and log.policy is not None:
+            contestants["logged"] = ("baseline", log.policy)
         seeds = ev.populations(cfg.seed, e.seeds)
         plays = {}
         also = dict(e.also or {}) if known.split else {}
@@ -219,7 +236,11 @@ class Experiment:
             "pathway": ev.pathway(world, name, contestants[name][1], derive(cfg.seed, "pathway")),
             "other_students": others,
             "config": OmegaConf.to_yaml(cfg, resolve=True),
-            "warnings": [*_unfit(world), *_doubts(world, cfg.primary, rows, others)],
+            "warnings": [
+                *_unfit(world),
+                *_doubts(world, cfg.primary, rows, others),
+                *(log.about["notes"] if log else []),
+            ],
         }
 
     def _save(self, world: World, agent: Agent, found: dict[str, Any]) -> None:

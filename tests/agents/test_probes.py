@@ -6,10 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from trailmark.agents.a2c import A2C
 from trailmark.agents.agent import Agent
+from trailmark.agents.dqn import DQN
 from trailmark.agents.linucb import LinUCB, LinUCBPolicy, contexts
 from trailmark.agents.loop import live, play, train
 from trailmark.agents.ppo import PPO
+from trailmark.agents.pqn import PQN
+from trailmark.agents.sac import SAC
 from trailmark.envs.classroom import Classroom, World
 from trailmark.envs.observer import Space
 
@@ -24,7 +28,32 @@ def linucb(space: Space) -> Agent:
     return LinUCB(space, alpha=1.0)  # as wide as what there is to earn: less would never try what looks worse
 
 
-both = pytest.mark.parametrize("make", [ppo, linucb])
+def dqn(space: Space) -> Agent:
+    return DQN(space, seed=1, hidden=(16,), rate=0.01, batch=64, explore_last=0.3)
+
+
+def dqn_by_priority(space: Space) -> Agent:
+    return DQN(space, seed=1, hidden=(16,), rate=0.01, batch=64, explore_last=0.3, priority=0.6, n_steps=1)
+
+
+def pqn(space: Space) -> Agent:
+    return PQN(space, seed=1, hidden=(16,), rate=0.01, minibatches=4, explore_last=0.3)
+
+
+def a2c(space: Space) -> Agent:
+    return A2C(space, seed=1, hidden=(16,), rate=0.02)
+
+
+def a2c_step_by_step(space: Space) -> Agent:
+    return A2C(space, seed=1, hidden=(16,), rate=0.02, chunk=1)
+
+
+def sac(space: Space) -> Agent:
+    return SAC(space, seed=1, hidden=(16,), rate=0.01, batch=64, target=0.2)
+
+
+deep = pytest.mark.parametrize("make", [dqn, dqn_by_priority, pqn, a2c, a2c_step_by_step, sac])
+both = pytest.mark.parametrize("make", [ppo, linucb, dqn, dqn_by_priority, pqn, a2c, a2c_step_by_step, sac])
 
 
 def taught(world: World, make: Callable[[Space], Agent], cohorts: int = 25, learners: int = 64) -> Agent:
@@ -65,6 +94,38 @@ def test_one_action_always_paid_the_bandit_learns_its_worth(probe: Probe) -> Non
     torch.testing.assert_close((x @ policy.theta[0])[:, 0], torch.full((8,), 2.5), rtol=0.01, atol=0)
 
 
+def value_of(agent: Agent, room: Classroom) -> Tensor:
+    """Return (B,), what the critic says that the one activity there is is worth."""
+    x = room.observation.features
+    with torch.no_grad():
+        match agent:
+            case DQN():
+                return agent._values(agent._net, x)[:, 0]
+            case PQN():
+                return agent._net(x)[:, 0]
+            case A2C():
+                return agent._critic(x)[:, 0]
+            case SAC():
+                return torch.minimum(*(critic(x)[:, 0] for critic in agent._critics))
+    raise AssertionError(agent)
+
+
+@deep
+def test_one_action_always_paid_every_critic_learns_its_worth(probe: Probe, make: Callable[[Space], Agent]) -> None:
+    world = probe([[2.5]], horizon=2)
+    agent = make(world.observer.space)
+    agent.discount = 0.9
+    for _ in train(world, agent, 0, 64, 0, 200 if agent.chunk == 1 else 60):
+        pass
+    room = Classroom(world, 99, 0, 8)
+    worth = []
+    for _ in range(2):
+        worth.append(value_of(agent, room) * agent._spread**0.5)
+        room.step(torch.zeros(8, dtype=torch.int64))
+    torch.testing.assert_close(worth[0], torch.full((8,), 2.5 + 0.9 * 2.5), rtol=0.05, atol=0)
+    torch.testing.assert_close(worth[1], torch.full((8,), 2.5), rtol=0.05, atol=0)
+
+
 @both
 @pytest.mark.parametrize("best", [0, 1])
 def test_the_better_of_two_is_found(probe: Probe, make: Callable[[Space], Agent], best: int) -> None:
@@ -81,6 +142,13 @@ def test_the_better_one_depends_on_what_is_seen(probe: Probe, make: Callable[[Sp
     kind, p = first_choices(world, agent)
     assert set(kind.tolist()) == {0, 1}
     assert float(p.gather(1, kind[:, None]).min()) > 0.9
+
+
+@deep
+def test_every_deep_agent_traces_late_pay_back(probe: Probe, make: Callable[[Space], Agent]) -> None:
+    world = probe([[0.0, 1.0]], horizon=3, delay=2)
+    agent = taught(world, make, cohorts=50)
+    assert float(first_choices(world, agent)[1][:, 1].min()) > 0.9
 
 
 def test_pay_that_comes_two_steps_later_is_traced_back(probe: Probe) -> None:

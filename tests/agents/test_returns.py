@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trailmark.agents.returns import discounted_returns, generalised_advantages
+from trailmark.agents.returns import discounted_returns, generalised_advantages, lambda_returns
 
 R_T = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
 V_TM1 = torch.tensor([[0.5, 1.0, 1.5]]).expand(3, 3)
@@ -64,3 +64,24 @@ def test_both_equal_their_definitions(seed: int, T: int, discount: float, lambda
     np.testing.assert_allclose(found.numpy(), advantages, rtol=0, atol=1e-12)
     found = discounted_returns(to(r), to(ended), to(bootstrap), discount)
     np.testing.assert_allclose(found.numpy(), returns, rtol=0, atol=1e-12)
+
+
+def test_lambda_returns_lie_between_one_step_and_the_whole_sum() -> None:
+    bootstrap = torch.tensor([4.0, 4.0, 4.0])
+    one_step = lambda_returns(R_T, V_T, ENDED_T, bootstrap, 0.5, 0.0)
+    torch.testing.assert_close(one_step, torch.tensor([[1.5, 2.75, 3.0], [1.5, 2.0, 4.0], [1.5, 2.75, 4.0]]))
+    whole = lambda_returns(R_T, V_T, ENDED_T, bootstrap, 0.5, 1.0)
+    torch.testing.assert_close(whole, discounted_returns(R_T, ENDED_T, bootstrap, 0.5))
+    # Row 1 by hand: 3 + .5 (.5 * 2 + .5 * 4) = 4.5; 2 (ended); 1 + .5 (.5 * 1 + .5 * 2) = 1.75.
+    half = lambda_returns(R_T, V_T, ENDED_T, bootstrap, 0.5, 0.5)
+    torch.testing.assert_close(half[1], torch.tensor([1.75, 2.0, 4.5]))
+
+
+def test_lambda_returns_are_advantages_plus_values() -> None:
+    """The two recursions say the same where the values are of one function (Sutton and Barto 2018, equation 12.2)."""
+    chance = torch.Generator().manual_seed(0)
+    reward, value = torch.randn(3, 5, generator=chance), torch.randn(3, 6, generator=chance)
+    ended = torch.rand(3, 5, generator=chance) < 0.3
+    found = lambda_returns(reward, value[:, 1:], ended, value[:, -1], 0.9, 0.7)
+    advantages = generalised_advantages(reward, value[:, :-1], value[:, 1:], ended, 0.9, 0.7)
+    torch.testing.assert_close(found, advantages + value[:, :-1])

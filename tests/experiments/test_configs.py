@@ -85,7 +85,7 @@ WRONG = {
     "agent=linucb agent.alfa=1": "no key 'agent.alfa'; did you mean 'agent.alpha'?",
     "experiment=kss pace.siting=1": "did you mean 'pace.sitting'?",
     "~agnt": "no key 'agnt'; did you mean 'agent'?",
-    "agent=pppo": "no agent=pppo; did you mean agent=ppo? There are: cyclic, fixed_order, gap_per_minute, linucb",
+    "agent=pppo": "no agent=pppo; did you mean agent=ppo? There are: ",
     "experiment=tinny": "no experiment=tinny; did you mean experiment=tiny? There are: assistments, kss, onboarding",
     "+agent.rat=1": "agent.rat: PPO has no 'rat'; did you mean 'rate'?",
     "foo": "'foo': say KEY=VALUE",

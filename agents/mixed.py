@@ -1,0 +1,21 @@
+"""Mixed: a policy that explores with a known probability; what logs to learn from are written by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..envs.observer import Observation
+from .agent import Policy, uniform
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed(Policy):
+    """Another policy's choice, or with probability `epsilon` any allowed activity."""
+
+    policy: Policy
+    epsilon: float
+
+    def __call__(self, observation: Observation) -> Tensor:
+        return (1.0 - self.epsilon) * self.policy(observation) + self.epsilon * uniform(observation.mask)

@@ -1,0 +1,159 @@
+"""The leaderboard to look at: one HTML page, the same table as markdown and on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
+
+from . import figures
+from .figures import Dot
+from .page import bullets, element, figure, grid, page, paragraph, row_head, table, write
+from .statistics import Interval
+from .verdict import FEW_SEEDS, KINDS, Json, common_places, count_text, percent, span_text
+
+if TYPE_CHECKING:
+    import rich.table
+
+CEILING = "ceiling, sees the hidden state"
+HEAD = ("Policy", "Kind", "Value [95%]", "Normalised [95%]", "P(better) [95%]", "Legal", "Learner-steps", "Seconds")
+DOUBTS = (
+    "A seed is one whole training run; the intervals resample seeds and say nothing of other learners or other data.",
+    "The best of many agents looks better than it is: the more were tried, the more so.",
+    "Agents keep the settings of their yaml on every task; a worse place may mean that nobody tuned them for it.",
+    "Every learner here is simulated. A gain on them is not a gain on people.",
+)
+
+
+def write_page(found: Json, path: Path) -> Path:
+    """Write the leaderboard as one self-contained HTML file and return its path."""
+    sections = []
+    if found["overall"]["entries"]:
+        sections.append(("overall", "Over all tasks", _overall(found["overall"])))
+    sections += [(one["name"], one["title"], _task(one)) for one in found["tasks"]]
+    doubts = list(DOUBTS)
+    if found["seeds"] < FEW_SEEDS:
+        doubts.insert(0, f"Only {count_text(found['seeds'], 'seed')}: at least {FEW_SEEDS} are usual.")
+    for name in found["missing"]:
+        doubts.append(f"Task {name} was left out: its data are not on this machine.")
+    sections.append(("doubts", "What to doubt", [bullets(doubts)]))
+    again = element("pre", {"tabindex": "0"}, element("code", None, found["command"]))
+    sections.append(("again", "How to run it again", [paragraph("With the same data:"), again]))
+    about = {"experiment": "leaderboard", "created": found["created"], "commit": found["commit"]}
+    return write(page(about, found["profile"], sentence(found), [], sections), path)
+
+
+def sentence(found: Json) -> str:
+    """Return in one sentence on how many tasks the best trained agent is ahead of the best heuristic for sure."""
+    won = 0
+    for one in found["tasks"]:
+        best = next((entry for entry in one["entries"] if entry["kind"] == "trained"), None)
+        won += bool(best and best["better"] and best["better"]["low"] > 0.5)
+    tasks = count_text(len(found["tasks"]), "task")
+    rivals = {one["against"] == one["best_heuristic"] for one in found["tasks"]}
+    rival = "the best heuristic" if rivals == {True} else "what it is measured against"
+    return f"On {won} of {tasks} the best trained agent is ahead of {rival}"
+
+
+def _task(one: Json) -> list[Element]:
+    by_range = one["ceiling"] is not None
+    key, axis = ("normalised", "0 = random-legal, 1 = ceiling") if by_range else ("value", one["primary"])
+    shown = [entry for entry in one["entries"] if entry[key]]
+    places = common_places([_span(entry[key]) for entry in shown])
+    points = "normalised_scores" if by_range else "scores"
+    dots = [_dot(entry, entry[key], places, tuple(entry[points])) for entry in shown]
+    mark = next((entry for entry in shown if entry["name"] == one["best_heuristic"]), None)
+    reference = (mark[key]["value"], "best heuristic") if mark else None
+    text = f"{one['title']}: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots)
+    lead = (
+        f"The best heuristic is {one['best_heuristic']}; P(better) is the chance that a seed beats a seed of "
+        f"{one['against']}. "
+    )
+    lead += f"The ceiling is {one['ceiling']}." if by_range else "No ceiling is known here, so nothing is normalised."
+    rows: list[list[Element | str]] = []
+    for entry, cells in zip(one["entries"], _cells(one), strict=True):
+        tags = ["best heuristic"] if entry["name"] == one["best_heuristic"] else []
+        rows.append([row_head(entry["title"], tags), *cells[1:]])
+    caption = (
+        f"{one['primary']}, interquartile mean over seeds, best first. Learner-steps and seconds are means per seed."
+    )
+    picture = figure(f"{one['title']}, by policy", figures.dots(dots, text, axis, reference))
+    return [paragraph(lead, style="muted"), grid([picture]), table(caption, list(HEAD), rows)]
+
+
+def _overall(overall: Json) -> list[Element]:
+    places = common_places([_span(entry["value"]) for entry in overall["entries"]])
+    dots = [_dot(entry, entry["value"], places) for entry in overall["entries"]]
+    text = "Normalised score over all tasks: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots)
+    note = f"Interquartile mean over {', '.join(overall['tasks'])} and all seeds; 0 = random-legal, 1 = ceiling."
+    if overall["left_out"]:
+        note += f" Without a ceiling, so left out: {', '.join(overall['left_out'])}."
+    plot = figures.dots(dots, text, "normalised score", (0.0, "random-legal"))
+    return [paragraph(note, style="muted"), grid([figure("Normalised score", plot)])]
+
+
+def _dot(entry: Json, value: Json, places: int, points: Sequence[float] = ()) -> Dot:
+    text = span_text(_span(value), places)
+    return Dot(entry["title"], entry["kind"], value["value"], value["low"], value["high"], text, tuple(points))
+
+
+def _span(value: Json) -> Interval:
+    return Interval(value["value"], value["low"], value["high"])
+
+
+def _cells(one: Json) -> list[list[str]]:
+    """Return the table of a task as text, a row for each policy."""
+    places = common_places([_span(entry["value"]) for entry in one["entries"]])
+    rows = []
+    for entry in one["entries"]:
+        kind = CEILING if entry["kind"] == "ceiling" else KINDS.get(entry["kind"], entry["kind"])
+        rows.append(
+            [
+                entry["name"],
+                kind,
+                span_text(_span(entry["value"]), places),
+                span_text(_span(entry["normalised"]), 2) if entry["normalised"] else "–",
+                span_text(_span(entry["better"]), 2) if entry["better"] else "–",
+                percent(entry["legal_rate"]),
+                f"{entry['learner_steps']:,.0f}" if entry["learner_steps"] else "–",
+                f"{entry['seconds']:.1f}",
+            ]
+        )
+    return rows
+
+
+def markdown(found: Json) -> str:
+    """Return the tables as GitHub-flavoured markdown."""
+    lines = [f"# Leaderboard: {found['title']}", "", sentence(found) + ".", ""]
+    overall = found["overall"]
+    if overall["entries"]:
+        lines += ["## Over all tasks", "", "| policy | normalised [95%] |", "| --- | --- |"]
+        lines += [f"| {entry['name']} | {span_text(_span(entry['value']), 2)} |" for entry in overall["entries"]]
+        lines.append("")
+    for one in found["tasks"]:
+        lines += [
+            f"## {one['title']}",
+            "",
+            f"`{one['name']}`, {one['primary']}; best heuristic {one['best_heuristic']}",
+        ]
+        lines += ["", f"| {' | '.join(HEAD)} |", "|" + " --- |" * len(HEAD)]
+        lines += [f"| {' | '.join(row)} |" for row in _cells(one)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def screen(found: Json) -> list[rich.table.Table]:
+    """Return a table for each task, for the terminal."""
+    import rich.table
+
+    grids = []
+    for one in found["tasks"]:
+        made = rich.table.Table(title=f"{one['title']} ({one['name']}): {one['primary']}, {found['seeds']} seeds")
+        for name in HEAD:
+            made.add_column(name, justify="left" if name in HEAD[:2] else "right", no_wrap=name == HEAD[0])
+        for entry, cells in zip(one["entries"], _cells(one), strict=True):
+            star = " *" if entry["name"] == one["best_heuristic"] else ""
+            made.add_row(cells[0] + star, *cells[1:], style="bold" if entry["kind"] == "trained" else "")
+        grids.append(made)
+    return grids
