@@ -99,6 +99,13 @@ def sample(probabilities: Tensor, u: Tensor) -> Tensor:
     return below.sum(1)
 
 
+def lived(observation: Observation) -> History:
+    """Return the history that comes with `observation`; ValueError where it has none."""
+    if observation.history is None:
+        raise ValueError("this policy needs the learners' history: observe through an Observer")
+    return observation.history
+
+
 def uniform(mask: Tensor) -> Tensor:
     """Return (B, A), equal probabilities over the True entries of `mask`."""
     return mask / mask.sum(1, keepdim=True)
