@@ -84,12 +84,19 @@ class Classroom:
     def fork(self, rows: Tensor, draw: int = 0) -> Classroom:
         """Return a classroom of imagined futures: learner `rows[i]` (int64) as it is now, with coins of its own.
 
-        The same learner has the same coins in all futures of one `draw`; none are those of this room.
+        The same learner has the same coins in all futures of one `draw`; none are those of this room. Only the reward
+        is measured.
         """
+        room = self.imagined(rows)
+        coins = room.rng
+        room.rng = Rng(derive(coins.seed, "imagined"), coins.learner, coins.episode + draw, coins.step)
+        return room
+
+    def imagined(self, rows: Tensor) -> Classroom:
+        """Return a copy that holds learner `rows[i]` (int64) of this room, with the coins of this room."""
         room = copy(self)
-        room.rng = Rng(
-            derive(self.rng.seed, "imagined"), self.rng.learner[rows], self.rng.episode[rows] + draw, self.rng.step[rows]
-        )
+        room._names = tuple(name for name, weight in self.world.reward.items() if weight)
+        room.rng = Rng(self.rng.seed, self.rng.learner[rows], self.rng.episode[rows], self.rng.step[rows])
         room.start, room.state, room.record = take((self.start, self.state, self.record), rows)
         room.observation, room.alive = take(self.observation, rows), self.alive[rows]
         return room
