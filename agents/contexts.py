@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..envs.observer import History, Observation, Space
+from ..envs.observer import Observation, Space
 from ..envs.skills import mean_over_skills
 
 WIDTH = 5  # columns of `contexts`
@@ -28,8 +28,3 @@ def whole(observation: Observation) -> Tensor:
     """Return (B, 1 + F), a 1 and all features of each learner: one context for all activities."""
     features = observation.features
     return torch.cat([torch.ones_like(features[:, :1]), features], 1)
-
-
-def place(history: History, levels: int) -> Tensor:
-    """Return (B, A) int64, how often each learner did each activity before, at most `levels` - 1."""
-    return history.attempts.long().clamp_max(levels - 1)

@@ -61,3 +61,24 @@ def widths(x: Tensor, inverse: Tensor) -> Tensor:
         by_arm = x.transpose(0, 1)
         square = ((by_arm @ inverse) * by_arm).sum(-1).t()
     return square.clamp_min(0.0).sqrt()
+
+
+def sampled(solution: Solution, noise: float, draws: int, generator: torch.Generator) -> Tensor:
+    """Return (M, A, D), models drawn from normal posteriors whose noise has the standard deviation `noise`."""
+    factor = torch.linalg.cholesky(solution.inverse.double())
+    normal = torch.randn(draws, *solution.theta.shape, generator=generator, dtype=torch.float64)
+    return (solution.theta + noise * torch.einsum("ade,mae->mad", factor, normal)).float()
+
+
+def scores(x: Tensor, theta: Tensor) -> Tensor:
+    """Return (B, M, A), the rewards that M drawn models (M, A, D) predict; contexts as in `means`."""
+    if x.dim() == 2:
+        return (x @ theta.flatten(0, 1).t()).view(len(x), *theta.shape[:2])
+    return torch.einsum("bad,mad->bma", x, theta)
+
+
+def shares(scores: Tensor, mask: Tensor) -> Tensor:
+    """Return (B, A), in which share of M scores (B, M, A) each allowed activity has the highest."""
+    best = (scores + torch.where(mask, 0.0, -torch.inf)[:, None]).max(2).indices
+    count = torch.zeros_like(mask, dtype=torch.float32)
+    return count.scatter_add_(1, best, torch.ones_like(best, dtype=torch.float32)) / scores.shape[1]
