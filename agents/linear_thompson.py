@@ -43,7 +43,7 @@ class LinearThompson(Agent):
     space: Space
     seed: int = 0
     alpha: float = 1.0
-    draws: int = 64
+    draws: int = 32
     ridge: float = 1.0
     discount: float = 1.0
     per_minute: bool = True

@@ -34,7 +34,7 @@ def main(words: list[str]) -> None:
     for learners in (1, args.learners):
         for name, agent in (
             ("LinUCB", LinUCB(space, wide=True, per_minute=False)),
-            ("linear Thompson, 64 draws", LinearThompson(space, wide=True, per_minute=False)),
+            ("linear Thompson, 32 draws", LinearThompson(space, wide=True, per_minute=False)),
         ):
             rate = _rate(lambda agent=agent, learners=learners: _round(agent, space, learners), learners, args.seconds)
             print(f"  trailmark {name:28s} {learners:5d} at a time  {rate:12,.0f}", flush=True)
