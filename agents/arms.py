@@ -33,9 +33,13 @@ class Arms(NamedTuple):
         """Return the statistics after N trials, all (N,); what was known before counts `discount` times."""
         a = self.count.shape[1]
         flat = levels * a + action
-        count = torch.zeros(self.count.numel(), dtype=torch.float64).index_add_(0, flat, torch.ones_like(reward).double())
+        count = torch.zeros(self.count.numel(), dtype=torch.float64).index_add_(
+            0, flat, torch.ones_like(reward).double()
+        )
         total = torch.zeros_like(count).index_add_(0, flat, reward.double())
-        return Arms(self.count * discount + count.view_as(self.count), self.total * discount + total.view_as(self.total))
+        return Arms(
+            self.count * discount + count.view_as(self.count), self.total * discount + total.view_as(self.total)
+        )
 
     @property
     def mean(self) -> Tensor:

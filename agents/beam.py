@@ -34,7 +34,9 @@ class BeamSearch(Privileged):
 
     def __post_init__(self) -> None:
         if self.width < 1 or min(self.depth, self.follow) < 0:
-            raise ValueError(f"BeamSearch: width {self.width}, depth {self.depth}, follow {self.follow}; give 1, 0, 0 or more")
+            raise ValueError(
+                f"BeamSearch: width {self.width}, depth {self.depth}, follow {self.follow}; give 1, 0, 0 or more"
+            )
 
     def watch(self, room: Classroom) -> Iterator[Tensor]:
         horizon = room.world.observer.horizon

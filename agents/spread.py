@@ -21,9 +21,7 @@ class Spread(NamedTuple):
         n, mean = float(len(wide)), float(wide.mean())
         square = float((wide - mean).square().sum())
         count, gap = self.count + n, mean - self.mean
-        return Spread(
-            count, self.mean + gap * n / count, self.square + square + gap * gap * self.count * n / count
-        )
+        return Spread(count, self.mean + gap * n / count, self.square + square + gap * gap * self.count * n / count)
 
     @property
     def sd(self) -> float:

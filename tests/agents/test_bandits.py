@@ -206,7 +206,9 @@ def test_evidence_sums_outer_products_in_batches_of_any_size(n: int) -> None:
         torch.testing.assert_close(found.gram[a], mine.t() @ mine)
         torch.testing.assert_close(found.moment[a], mine.t() @ reward[action == a].double())
     solution, a = found.solve(0.5), 1
-    torch.testing.assert_close(solution.inverse[a].double(), torch.linalg.inv(found.gram[a] + 0.5 * torch.eye(4)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        solution.inverse[a].double(), torch.linalg.inv(found.gram[a] + 0.5 * torch.eye(4)), atol=1e-5, rtol=1e-4
+    )
     wide = widths(x[:5], solution.inverse)
     own = widths(x[:5, None].expand(-1, 3, -1), solution.inverse)
     torch.testing.assert_close(wide, own)
