@@ -20,11 +20,11 @@ _FUTURES = 40_000  # imagined side by side
 class BeamSearch(Privileged):
     """Plans ahead on the true learner, keeping the `width` best futures at every depth.
 
-    Futures are ranked by the reward so far, and among those of equal reward by `promise`: an outcome that sees
-    progress before the reward does (None: the first found). `depth` is how many steps are planned (0: to the end of the
-    session), `follow` how many of them are taken before planning anew (0: all). Plans are made under one draw of imagined
-    coins, so where chance decides what is learnt, plan anew often. A planned activity that turns out to be forbidden is
-    replaced by any allowed one.
+    Futures are ranked by the reward so far, and among those of equal reward by `promise`: an outcome that sees progress
+    before the reward does (None: the first found). `depth` is how many steps are planned (0: to the end of the
+    session), `follow` how many of them are taken before planning anew (0: all). Plans are made under one draw of
+    imagined coins, so where chance decides what is learnt, plan anew often. A planned activity that turns out to be
+    forbidden is replaced by any allowed one.
     """
 
     width: int = 40

@@ -46,7 +46,7 @@ class BeliefWorld:
         return (tracer.mastery(belief) * goal).sum(1) / goal.sum(1).clamp_min(1.0)
 
     def answered(self, record: Record, activity: Tensor, correct: Tensor) -> Record:
-        """Return the records after each `activity` was answered `correct`, took its typical time, and the days after."""
+        """Return the records after each `activity` was answered `correct` in its typical time, and the days after."""
         days = self.days(record.step)
         minutes = self.observer.minutes.to(activity.device)[activity]
         yes = torch.ones_like(activity, dtype=torch.bool)

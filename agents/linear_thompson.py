@@ -36,8 +36,8 @@ class LinearThompson(Agent):
 
     Models are drawn from N(theta, (alpha sd)^2 A^-1), with theta and A as in LinUCB and sd the running standard
     deviation of rewards. Of each batch `draws` sets of models are drawn, and every learner's probabilities are the
-    shares of those sets that favour each activity: exact, and sampled from as they stand. `discount`, `ridge` and `wide`
-    as in LinUCB.
+    shares of those sets that favour each activity: exact, and sampled from as they stand. `discount`, `ridge` and
+    `wide` as in LinUCB.
     """
 
     space: Space

@@ -20,8 +20,8 @@ class Lookahead(Policy):
     """One-step lookahead on the agent's own belief: expected gain in believed goal mastery, over both answers.
 
     Works with any tracer and sees no hidden state. After the activity the days of the pace go by (`sitting`,
-    `gap_days`), and then `after` more, so that what is forgotten again counts less. The gain is what the activity adds to
-    having none; with `per_minute`, divided by its typical minutes.
+    `gap_days`), and then `after` more, so that what is forgotten again counts less. The gain is what the activity adds
+    to having none; with `per_minute`, divided by its typical minutes.
     """
 
     space: Space

@@ -34,7 +34,7 @@ class Evidence(NamedTuple):
 
     def solve(self, ridge: float) -> Solution:
         """Return the posterior under a prior of precision `ridge`, in float32."""
-        a, d = self.moment.shape
+        d = self.moment.shape[1]
         factor = torch.linalg.cholesky(self.gram + ridge * torch.eye(d, dtype=torch.float64))
         inverse = torch.cholesky_inverse(factor)
         theta = torch.einsum("ade,ae->ad", inverse, self.moment)

@@ -18,8 +18,8 @@ _LATER = 1e6  # sets one class of activities behind another; lateness stays far 
 class Leitner(Policy):
     """Leitner's boxes with doubling intervals (Leitner 1972): the latest of the due activities, then new ones.
 
-    An activity answered right s times in a row lies in box s + 1, at most `boxes`; a miss brings it back to box 1. Box b
-    is due `first` * 2 ** (b - 1) days after the last review. What is due goes by lateness, days since the review over
+    An activity answered right s times in a row lies in box s + 1, at most `boxes`; a miss brings it back to box 1. Box
+    b is due `first` * 2 ** (b - 1) days after the last review. What is due goes by lateness, days since the review over
     the interval; where nothing is due, the first new activity of the catalogue; else what is due next. With `new_first`
     every activity is met once before anything is reviewed.
     """

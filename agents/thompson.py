@@ -17,7 +17,7 @@ from .ridge import shares
 
 @dataclass(frozen=True, eq=False)
 class ThompsonPolicy(Policy):
-    """The share of the draws in which an allowed activity is worth most; these are the probabilities it is sampled by."""
+    """The share of the draws in which an allowed activity is worth most; it is sampled by these probabilities."""
 
     space: Space
     draws: Tensor  # (M, L, A), worths drawn from the posterior

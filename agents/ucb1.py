@@ -32,8 +32,8 @@ class UCB1(Agent):
 
     The bound is for rewards in [0, 1]; here the running standard deviation of rewards sets the scale. All learners of
     a batch decide with the same bounds, and what has equal bounds is shared out evenly, so a batch tries many untried
-    activities at once. `discount` < 1 forgets with every batch (discounted UCB: Garivier and Moulines 2011); `levels` as
-    in `Arms`. Decisions are by the mean; what was never tried then counts as the overall mean.
+    activities at once. `discount` < 1 forgets with every batch (discounted UCB: Garivier and Moulines 2011); `levels`
+    as in `Arms`. Decisions are by the mean; what was never tried then counts as the overall mean.
     """
 
     space: Space

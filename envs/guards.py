@@ -71,7 +71,7 @@ class Offered(Guard):
 class KSSWalk(Guard):
     """The moves that the KSS learner accepts: neighbours of the last concept in its graph (any, at the start).
 
-    With `towards`, of those only the ones that lead to a target, or the targets where none does, as in the 2018 variant.
+    With `towards`, of those only the ones that lead to a target, or the targets where none does: the 2018 variant.
     """
 
     towards: bool = False

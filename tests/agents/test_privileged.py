@@ -1,4 +1,4 @@
-"""Ceilings: they see the hidden state, not the coins; they reproduce published searches, and are never called honest."""
+"""Ceilings: they see the hidden state, not the coins; they reproduce published searches, and are no heuristics."""
 
 from dataclasses import replace
 
