@@ -113,7 +113,7 @@ class Experiment:
             between = f"{area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}]"
             say(f"  {tracing['name']}: AUC {between} on {tracing['rows']:,} answers; floor {floor:.3f}")
             self.track.log(0, {"tracer_auc": tracing["auc"]["value"], "tracer_log_loss": tracing["log_loss"]})
-        agent = make_agent(self.cfg, world.observer.space)
+        agent = make_agent(self.cfg, world.observer.space, world.observer)
         log = logged(self.cfg, world, known, self.console)
         history = self._train(world, agent, log)
         found = self._evaluate(world, agent, known, tracing, history, log)
@@ -181,7 +181,8 @@ class Experiment:
         name = str(cfg.agent_name)
         kind = "trained" if agent.state() else str(cfg.baselines.get(name, {}).get("kind", "baseline"))
         contestants: ev.Contestants = {name: (kind, agent.decide())}
-        contestants |= {key: value for key, value in make_baselines(cfg, world.observer.space).items() if key != name}
+        baselines = make_baselines(cfg, world.observer.space, world.observer)
+        contestants |= {key: value for key, value in baselines.items() if key != name}
         if log is not None and log.policy is not None:
             contestants["logged"] = ("baseline", log.policy)
         seeds = ev.populations(cfg.seed, e.seeds)

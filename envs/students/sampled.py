@@ -21,6 +21,7 @@ class SampledState(NamedTuple):
 
     belief: Any
     role: Tensor  # (B,)
+    goal: Tensor  # (B, K) float32, 1 where the learner needs the skill
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +31,20 @@ class SampledStudent(Student):
     Each answer is a Bernoulli draw from the tracer's probability and is fed back to it; what the tracer only believes
     is drawn at once (`Tracer.settle`). So a BKT learner knows each skill or does not, and `mastery` is that truth.
     Traits (learner class, ability) are drawn at enrolment and never shown. Roles are drawn evenly; a learner's goals
-    are the skills the role needs. `minutes` is the time each learner has (inf = no limit), `tempo` the sd of the
-    log of the time an activity takes.
+    are the skills the role needs, or `goals` of them, drawn for each learner at enrolment (0: all; or as many as there
+    are). `minutes` is the time each learner has (inf = no limit), `tempo` the sd of the log of the time an activity
+    takes.
     """
 
     tracer: Tracer
     catalog: Catalog | None = None
     minutes: float = float("inf")
     tempo: float = 0.25
+    goals: int = 0
+
+    def __post_init__(self) -> None:
+        if self.goals < 0:
+            raise ValueError(f"SampledStudent: goals is {self.goals}; give a number of target skills, or 0 for all")
 
     def fit(self, log: Log | None, catalog: Catalog | None) -> Self:
         """Return a copy whose tracer is fitted to `log`; RuntimeError when there is no log."""
@@ -61,13 +68,21 @@ class SampledStudent(Student):
     def enrol(self, rng: Rng) -> SampledState:
         n_roles = self._goals.shape[0]
         role = (rng.uniform(Purpose.ENROL)[:, 0] * n_roles).long().clamp_max(n_roles - 1)
-        return SampledState(self.tracer.settle(self.tracer.draw(rng), rng, Purpose.KNOWN), role)
+        belief = self.tracer.settle(self.tracer.draw(rng), rng, Purpose.KNOWN)
+        return SampledState(belief, role, self._targets(self._goals.to(role.device)[role], rng))
+
+    def _targets(self, needed: Tensor, rng: Rng) -> Tensor:
+        """Return (B, K), the skills of `needed` (B, K) that become each learner's goals."""
+        if not self.goals:
+            return needed
+        order = rng.uniform(Purpose.ENROL, needed.shape[1], block=1) + 2.0 * (needed == 0)
+        place = order.argsort(dim=1, stable=True).argsort(dim=1)
+        return needed * (place < self.goals)
 
     def context(self, state: SampledState) -> Context:
         n = state.role.shape[0]
-        goal = self._goals.to(state.role.device)[state.role]
         none = state.role.new_zeros(n, 0)
-        return Context(state.role, goal, goal.new_full((n,), self.minutes), none, none.float())
+        return Context(state.role, state.goal, state.goal.new_full((n,), self.minutes), none, none.float())
 
     def answer(self, state: SampledState, activity: Tensor, rng: Rng) -> tuple[SampledState, Response]:
         u = rng.uniform(Purpose.ANSWER, 3)

@@ -10,14 +10,15 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from torch import Tensor
 
-from trailmark.agents.agent import Agent
+from trailmark.agents.agent import Agent, sample, uniform
 from trailmark.data.catalog import Activity, Catalog, Skill
 from trailmark.data.log import Log
-from trailmark.envs.classroom import Pace, World
+from trailmark.envs.classroom import Classroom, Pace, World
 from trailmark.envs.guards import Guard
 from trailmark.envs.observer import History, Observation, Observer, Record, Space
 from trailmark.envs.outcomes import Outcome
 from trailmark.envs.rng import Purpose, Rng
+from trailmark.envs.rows import take
 from trailmark.envs.student import Context, Response, Student
 from trailmark.envs.tracers.tally import Tally
 from trailmark.envs.worlds import kss_world, onboarding_world
@@ -167,8 +168,20 @@ def see() -> Callable[..., Observation]:
 
 
 @pytest.fixture(scope="session")
-def imagine() -> Callable[..., Observation]:
-    """Return a maker of random observations of any space; every row of the mask allows something."""
+def onboarding_records(onboarding: World) -> Record:
+    """Return records of 48 learners after six activities that were allowed."""
+    room = Classroom(onboarding, 0, 0, 48)
+    for _ in range(6):
+        room.step(sample(uniform(room.observation.mask), room.act()[:, 0]))
+    return room.record
+
+
+@pytest.fixture(scope="session")
+def imagine(onboarding: World, onboarding_records: Record) -> Callable[..., Observation]:
+    """Return a maker of random observations of any space; every row of the mask allows something.
+
+    Those of the onboarding world come with records, which have nothing to do with their features and masks.
+    """
 
     def make(space: Space, n: int, seed: int, density: float = 0.3) -> Observation:
         chance = torch.Generator().manual_seed(seed)
@@ -185,13 +198,16 @@ def imagine() -> Callable[..., Observation]:
         window = torch.randint(-1, space.n_activities, (n, 6), generator=chance, dtype=torch.int32)
         answers = (torch.rand(n, 6, generator=chance) < 0.5).float()
         history = History(attempts, right, streak, since, window, answers)
-        return Observation(torch.cat(parts, 1), mask, torch.zeros(n, dtype=torch.bool), history)
+        record = None
+        if space is onboarding.observer.space:
+            record = take(onboarding_records, torch.randint(48, (n,), generator=chance))
+        return Observation(torch.cat(parts, 1), mask, torch.zeros(n, dtype=torch.bool), history, record)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def build() -> Iterator[Callable[[str, Space], Agent]]:
+def build(onboarding: World) -> Iterator[Callable[[str, Space], Agent]]:
     """Return a maker of the agent that a yaml of configs/agent describes."""
     configs: dict[str, Any] = {}
 
@@ -200,7 +216,8 @@ def build() -> Iterator[Callable[[str, Space], Agent]]:
             with initialize_config_module("trailmark.configs", version_base="1.3"):
                 configs[name] = compose("train", [f"agent={name}"])
             GlobalHydra.instance().clear()
-        return make_agent(configs[name], space)
+        observer = onboarding.observer if space is onboarding.observer.space else None
+        return make_agent(configs[name], space, observer)
 
     yield make
     GlobalHydra.instance().clear()

@@ -104,7 +104,8 @@ def test_the_bound_is_mean_plus_alpha_times_width(space: Space, imagine: Imagine
         mean[a], width[a] = float(x[a] @ inverse @ kept["moment"][a]), float((x[a] @ inverse @ x[a]).sqrt())
     assert mean[0] > mean[1]
     assert width[0] < width[1]
-    even = (mean[0] - mean[1]) / (width[1] - width[0])  # the alpha with which both look as good
+    sd = float(torch.tensor([1.0] * 30 + [0.9] * 10).double().std(correction=0))
+    even = (mean[0] - mean[1]) / (width[1] - width[0]) / sd  # the alpha with which both look as good
     one = Observation(seen.features[:1], torch.tensor([[True, True, False, False, False]]), seen.handover[:1])
     for alpha, best in ((0.99 * even, 0), (1.01 * even, 1)):
         agent = LinUCB(space, alpha=alpha, per_minute=False)
