@@ -7,9 +7,9 @@ Nothing is stored but the counters, so no global state exists that could drift b
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _WORD = 0xFFFFFFFF
 _TINY = 4  # below this many counters plain Python integers beat array calls
+_AHEAD = 1 << 14  # counters that are worth one go: below, the array calls cost more than the numbers
+_STEPS = 32  # steps drawn ahead at most
 
 
 class Purpose(IntEnum):
@@ -53,17 +55,26 @@ def derive(seed: int, *names: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")
 
 
+class Drawn(NamedTuple):
+    """Uniforms drawn ahead for steps `first` .. `first + S - 1` of each learner; S is 0 after a first draw."""
+
+    first: Tensor  # (B,)
+    values: Tensor | None  # (S, B, n)
+
+
 @dataclass(frozen=True, eq=False)
 class Rng:
     """The random numbers of B learners at one moment of their lives.
 
-    `learner`, `episode` and `step` are int64 tensors of shape (B,) with values below 2**32.
+    `learner`, `episode` and `step` are int64 tensors of shape (B,) with values below 2**32. `ahead` holds what was
+    drawn for steps to come: the same numbers, cheaper for few learners. None draws step by step.
     """
 
     seed: int
     learner: Tensor  # (B,)
     episode: Tensor  # (B,)
     step: Tensor  # (B,)
+    ahead: dict[tuple[Purpose, int, int], Drawn] | None = field(default=None, repr=False)
 
     @staticmethod
     def enrol(seed: int, first: int, n: int, device: torch.device | str = "cpu") -> Rng:
@@ -81,8 +92,38 @@ class Rng:
     def __len__(self) -> int:
         return self.learner.shape[0]
 
+    def looking_ahead(self) -> Rng:
+        """Return the same numbers, drawn for several steps at once from the second step in a row that asks for them."""
+        worth = self.learner.device.type == "cpu" and 2 * len(self) <= _AHEAD
+        return replace(self, ahead={} if worth else None)
+
     def uniform(self, purpose: Purpose, n: int = 1, block: int = 0) -> Tensor:
         """Return (B, n) float32 uniforms in [0, 1); `block` opens a further, disjoint set for the same purpose."""
+        if self.ahead is None:
+            return self._now(purpose, n, block)
+        drawn = self.ahead.get((purpose, n, block))
+        if drawn is not None:
+            late = self.step - drawn.first
+            least, most = int(late.min()), int(late.max())
+            if drawn.values is not None and least >= 0 and most < len(drawn.values):
+                if least == most:
+                    return drawn.values[least]
+                return drawn.values[late, torch.arange(len(self))]
+            if most == (1 if drawn.values is None else len(drawn.values)):
+                values = self._coming(purpose, n, block)
+                self.ahead[purpose, n, block] = Drawn(self.step, values)
+                return values[0]
+        self.ahead[purpose, n, block] = Drawn(self.step, None)
+        return self._now(purpose, n, block)
+
+    def _coming(self, purpose: Purpose, n: int, block: int) -> Tensor:
+        """Return (S, B, n), the uniforms of this step and those after it."""
+        steps = min(_STEPS, max(1, _AHEAD // len(self)))
+        later = torch.arange(steps)[:, None] + self.step
+        many = Rng(self.seed, self.learner.repeat(steps), self.episode.repeat(steps), later.flatten())
+        return many._now(purpose, n, block).unflatten(0, (steps, len(self)))
+
+    def _now(self, purpose: Purpose, n: int, block: int) -> Tensor:
         blocks = range(block << 16, (block << 16) + (n + 3) // 4)
         key = (self.seed & _WORD, int(purpose))
         if self.learner.device.type != "cpu":

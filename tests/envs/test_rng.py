@@ -145,3 +145,26 @@ def test_len_and_at() -> None:
         [2, 2, 2],
     )
     assert rng.at(torch.tensor([1, 2, 3])).step.tolist() == [1, 2, 3]
+
+
+@given(st.integers(1, 40), st.integers(0, FULL), st.data())
+def test_looking_ahead_changes_no_number(n: int, seed: int, data: st.DataObject) -> None:
+    """Whatever steps are asked for, in step or each learner for itself, and with pauses, as in a classroom."""
+    plain = Rng.enrol(seed, 7, n)
+    ahead, step = plain.looking_ahead(), torch.zeros(n, dtype=torch.int64)
+    for _ in range(data.draw(st.integers(1, 80))):
+        move = data.draw(st.sampled_from(["all", "some", "none", "back"]))
+        step = step + {"all": 1, "some": torch.arange(n) % 2, "none": 0, "back": -step}[move]
+        for purpose, width in ((Purpose.ACT, 1), (Purpose.ANSWER, 3), (Purpose.ANSWER, 5)):
+            found = ahead.at(step).uniform(purpose, width)
+            assert torch.equal(found, plain.at(step).uniform(purpose, width))
+
+
+def test_steps_in_a_row_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, drawn = [], Rng._by_array
+    monkeypatch.setattr(Rng, "_by_array", lambda self, *words: (sizes.append(len(self)), drawn(self, *words))[1])
+    rng = Rng.enrol(1, 0, 100).looking_ahead()
+    for step in range(40):
+        rng.at(step).uniform(Purpose.ACT)
+    assert sizes == [100, 3200, 3200]
+    assert Rng.enrol(1, 0, 100_000).looking_ahead().ahead is None, "large batches gain nothing"
