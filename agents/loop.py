@@ -46,8 +46,8 @@ def gather(room: Classroom, policy: Policy, n: int) -> Steps:
         kept.append((action, propensity, moment.reward, moment.ended, moment.alive))
         features[:, t], mask[:, t - 1] = moment.observation.features, seen.mask
         histories.append(room.record.history)
-    columns = (torch.stack(column, 1) for column in zip(*kept, strict=True))
-    return Steps(features[:, : t + 1], mask[:, :t], *columns, tuple(histories))
+    action, propensity, reward, ended, alive = (torch.stack(column, 1) for column in zip(*kept, strict=True))
+    return Steps(features[:, : t + 1], mask[:, :t], action, propensity, reward, ended, alive, tuple(histories))
 
 
 @dataclass

@@ -19,7 +19,7 @@ class Surrogate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         out: Tensor,
         mask: Tensor,
@@ -57,6 +57,6 @@ class Surrogate(torch.autograd.Function):
         return metrics[0] + metrics[1] - entropy * metrics[2], metrics
 
     @staticmethod
-    def backward(ctx: Any, loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = ctx.saved_tensors
         return slope * loss.to(slope.dtype), None, None, None, None, None, None, None

@@ -121,7 +121,7 @@ class Rng:
         steps = min(_STEPS, max(1, _AHEAD // len(self)))
         later = torch.arange(steps)[:, None] + self.step
         many = Rng(self.seed, self.learner.repeat(steps), self.episode.repeat(steps), later.flatten())
-        return many._now(purpose, n, block).unflatten(0, (steps, len(self)))
+        return many._now(purpose, n, block).reshape(steps, len(self), n)
 
     def _now(self, purpose: Purpose, n: int, block: int) -> Tensor:
         blocks = range(block << 16, (block << 16) + (n + 3) // 4)
