@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..envs.observer import Observation
 from .agent import Policy, softmax
+from .encoder import Net
 
 Layers = tuple[tuple[Tensor, Tensor], ...]  # weight (out, in) and bias (out,) of each layer
 
@@ -63,7 +64,7 @@ def run(layers: Layers, x: Tensor, tanh: bool) -> Tensor:
     return x
 
 
-class ActorCritic(nn.Module):
+class ActorCritic(Net):
     """Logits of all activities and the value of the state: from one trunk, or from two networks that share nothing."""
 
     def __init__(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..envs.observer import Space
 from ..envs.rng import derive
 from .agent import Agent, Policy, State, Steps
+from .encoder import Encoder, Net, seen
 from .nets import ActorCritic, fast_half
 from .optimiser import load_adam, save_adam
 from .returns import generalised_advantages
@@ -25,7 +26,8 @@ class PPO(Agent):
     any size. Masked activities have probability 0 in acting and in learning. `anneal` learning calls bring the
     learning rate down to a tenth; 0 keeps it. `half` learns with bfloat16 matrix products where the CPU has them,
     from float32 weights: about twice as fast, and a machine with them learns other numbers than one without.
-    Policies always act in float32.
+    Policies always act in float32. With an `encoder` the network is the encoder's, and `hidden`, `shared` and `tanh`
+    do not count.
     """
 
     space: Space
@@ -44,7 +46,8 @@ class PPO(Agent):
     entropy: float = 0.002
     max_norm: float = 0.5
     chunk: int = 0
-    _net: ActorCritic = field(init=False)
+    encoder: Encoder | None = None
+    _net: Net = field(init=False)
     _adam: torch.optim.Adam = field(init=False)
     _updates: int = field(init=False, default=0)
     _spread: float = field(init=False, default=0.0)  # running mean of squared returns
@@ -52,7 +55,10 @@ class PPO(Agent):
     def __post_init__(self) -> None:
         generator = torch.Generator().manual_seed(derive(self.seed, "ppo", "weights"))
         n_in, n_out = self.space.n_features, self.space.n_activities
-        self._net = ActorCritic(n_in, self.hidden, n_out, self.shared, self.tanh, generator)
+        if self.encoder is None:
+            self._net = ActorCritic(n_in, self.hidden, n_out, self.shared, self.tanh, generator)
+        else:
+            self._net = self.encoder.build(self.space, generator)
         self._adam = torch.optim.Adam(self._net.parameters(), self.rate, eps=1e-5, fused=True)
 
     def behave(self) -> Policy:
@@ -64,7 +70,8 @@ class PPO(Agent):
     def learn(self, steps: Steps, seed: int) -> dict[str, float]:
         if not bool(steps.alive.any()):
             return {}
-        features = steps.features.to(torch.bfloat16) if self.half and fast_half() else steps.features
+        features = seen(self.encoder, self.space, steps)
+        features = features.to(torch.bfloat16) if self.half and fast_half() else features
         with torch.no_grad():
             values = self._net(features)[..., -1].float()
         scale = self._scale(steps)
@@ -74,7 +81,7 @@ class PPO(Agent):
         )
         live = steps.alive.flatten().nonzero()[:, 0]
         columns = (features[:, :-1], steps.mask, steps.action, steps.propensity, advantages, values[:, :-1])
-        seen, mask, action, propensity, advantage, value = (
+        rows, mask, action, propensity, advantage, value = (
             column.flatten(0, 1).index_select(0, live) for column in columns
         )
         target = advantage + value
@@ -86,8 +93,8 @@ class PPO(Agent):
         size = -(-len(live) // self.minibatches)
         sums, n = torch.zeros(4), 0
         for _ in range(self.epochs):
-            for rows in torch.randperm(len(live), generator=generator).split(size):
-                batch = (column.index_select(0, rows) for column in (seen, mask, action, propensity, advantage, target))
+            for some in torch.randperm(len(live), generator=generator).split(size):
+                batch = (column.index_select(0, some) for column in (rows, mask, action, propensity, advantage, target))
                 sums += self._improve(*batch)
                 n += 1
         self._updates += 1

@@ -29,6 +29,7 @@ class PathwayVecEnv(VecEnv):
         self._env = PathwayEnv(world, num_envs, seed, guarded)
         self._actions: NDArray[np.int64] = np.zeros(num_envs, np.int64)
         self._names = tuple(name for name, weight in world.reward.items() if weight)
+        self.render_mode: str | None = None  # SB3 asks for it before it sets it
         self._sums = np.zeros((2 + len(self._names), num_envs))  # return, length, rewarded outcomes
         super().__init__(num_envs, self._env.single_observation_space, self._env.single_action_space)
 
