@@ -26,8 +26,8 @@ class PPO(Agent):
     any size. Masked activities have probability 0 in acting and in learning. `anneal` learning calls bring the
     learning rate down to a tenth; 0 keeps it. `half` learns with bfloat16 matrix products where the CPU has them,
     from float32 weights: about twice as fast, and a machine with them learns other numbers than one without.
-    Policies always act in float32. With an `encoder` the network is the encoder's, and `hidden`, `shared` and `tanh`
-    do not count.
+    Policies always act in float32. With an `encoder` the network is the encoder's, and `hidden`, `shared`, `tanh`
+    and `half` do not count.
     """
 
     space: Space
@@ -71,7 +71,8 @@ class PPO(Agent):
         if not bool(steps.alive.any()):
             return {}
         features = seen(self.encoder, self.space, steps)
-        features = features.to(torch.bfloat16) if self.half and fast_half() else features
+        if self.half and self.encoder is None and fast_half():  # encoders need counts and numbers of activities exactly
+            features = features.to(torch.bfloat16)
         with torch.no_grad():
             values = self._net(features)[..., -1].float()
         scale = self._scale(steps)
