@@ -39,6 +39,20 @@ class Steps(NamedTuple):
     alive: Tensor  # (B, T) bool
     history: tuple[History, ...] = ()  # T + 1 of B learners each: before every step, and after the chunk
 
+    def samples(self) -> tuple[Observation, Tensor, Tensor]:
+        """Return what was seen, done (N,) and earned (N,) in the N steps that were lived, learner after learner."""
+        live = self.alive.flatten()
+        features, mask = self.features[:, :-1].flatten(0, 1)[live], self.mask.flatten(0, 1)[live]
+        seen = Observation(features, mask, torch.zeros(len(mask), dtype=torch.bool, device=mask.device))
+        if self.history:
+            seen = seen._replace(history=self._before(live))
+        return seen, self.action.flatten()[live], self.reward.flatten()[live]
+
+    def _before(self, live: Tensor) -> History:
+        """Return the histories before the steps that `live` (B * T,) marks, in the order of the other columns."""
+        columns = zip(*self.history[: self.alive.shape[1]], strict=True)
+        return History(*(torch.stack(column, 1).flatten(0, 1)[live] for column in columns))
+
 
 class Agent(ABC):
     """A chooser that learns from steps; it sees observations and rewards, never a student.
@@ -97,6 +111,13 @@ def sample(probabilities: Tensor, u: Tensor) -> Tensor:
     cumulative = probabilities.cumsum(1)
     below = cumulative <= u[:, None] * cumulative[:, -1:]
     return below.sum(1)
+
+
+def lived(observation: Observation) -> History:
+    """Return the history that comes with `observation`; ValueError where it has none."""
+    if observation.history is None:
+        raise ValueError("this policy needs the learners' history: observe through an Observer")
+    return observation.history
 
 
 def uniform(mask: Tensor) -> Tensor:

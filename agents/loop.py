@@ -14,6 +14,7 @@ from ..envs.classroom import Classroom, Moment, World
 from ..envs.observer import Observation
 from ..envs.rng import derive
 from .agent import Agent, Policy, Steps, sample
+from .privileged import Privileged
 
 
 def train(world: World, agent: Agent, seed: int, learners: int, first: int, cohorts: int) -> Iterator[dict[str, float]]:
@@ -76,16 +77,17 @@ class Turn(NamedTuple):
     moment: Moment
 
 
-def live(room: Classroom, policy: Policy) -> Iterator[Turn]:
+def live(room: Classroom, policy: Policy | Privileged) -> Iterator[Turn]:
     """Yield step after step of `room` under `policy` until every session is over."""
+    sighted = policy.watch(room) if isinstance(policy, Privileged) else None
     while bool(room.alive.any()):
         seen = room.observation
-        probabilities = policy(seen)
+        probabilities = next(sighted) if sighted else policy(seen)
         action = sample(probabilities, room.act()[:, 0])
         yield Turn(seen, probabilities, action, room.step(action))
 
 
-def play(world: World, policy: Policy, seed: int, learners: int, first: int = 0) -> Play:
+def play(world: World, policy: Policy | Privileged, seed: int, learners: int, first: int = 0) -> Play:
     """Play learners `first` .. `first + learners - 1` of the population `seed` under `policy`, every outcome measured.
 
     Two policies played with one seed meet the same learners with the same luck (common random numbers).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from .observer import Observation, Observer, Record
 from .outcomes import Outcome
-from .rng import Purpose, Rng
-from .rows import pick
+from .rng import Purpose, Rng, derive
+from .rows import pick, take
 from .student import Response, State, Student
 
 
@@ -80,6 +81,26 @@ class Classroom:
         self.state: State = self.start
         self.record: Record = self.world.observer.start(self.world.student.context(self.start))
         self.observation: Observation = self._view.observe(self.record)
+
+    def fork(self, rows: Tensor, draw: int = 0) -> Classroom:
+        """Return a classroom of imagined futures: learner `rows[i]` (int64) as it is now, with coins of its own.
+
+        The same learner has the same coins in all futures of one `draw`; none are those of this room. Only the reward
+        is measured.
+        """
+        room = self.imagined(rows)
+        coins = room.rng
+        room.rng = Rng(derive(coins.seed, "imagined"), coins.learner, coins.episode + draw, coins.step)
+        return room
+
+    def imagined(self, rows: Tensor) -> Classroom:
+        """Return a copy that holds learner `rows[i]` (int64) of this room, with the coins of this room."""
+        room = copy(self)
+        room._names = tuple(name for name, weight in self.world.reward.items() if weight)
+        room.rng = Rng(self.rng.seed, self.rng.learner[rows], self.rng.episode[rows], self.rng.step[rows])
+        room.start, room.state, room.record = take((self.start, self.state, self.record), rows)
+        room.observation, room.alive = take(self.observation, rows), self.alive[rows]
+        return room
 
     def __len__(self) -> int:
         return len(self.rng)

@@ -69,9 +69,14 @@ class Offered(Guard):
 
 @dataclass(frozen=True)
 class KSSWalk(Guard):
-    """The moves that the KSS learner accepts: neighbours of the last concept in its graph (any, at the start)."""
+    """The moves that the KSS learner accepts: neighbours of the last concept in its graph (any, at the start).
+
+    With `towards`, of those only the ones that lead to a target, or the targets where none does, as in the 2018 variant.
+    """
+
+    towards: bool = False
 
     def __call__(self, observer: Observer, record: Record) -> Tensor:
         from .students.kss import legal
 
-        return legal(record.last)
+        return legal(record.last, record.goal if self.towards else None)

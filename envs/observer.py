@@ -53,6 +53,7 @@ class Observation(NamedTuple):
     mask: Tensor  # (B, A) bool, True = may be chosen; never an empty row
     handover: Tensor  # (B,) bool, True where nothing was allowed and a person should take over
     history: History | None = None  # for schedulers and recurrent policies; learning from steps may go without
+    record: Record | None = None  # for policies that plan with the observer's own belief; likewise
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +196,7 @@ class Observer:
         mask = mask & ~record.veto
         handover = ~mask.any(1)
         mask[handover, self.catalog.fallback] = True
-        return Observation(self._features(record), mask, handover, record.history)
+        return Observation(self._features(record), mask, handover, record.history, record)
 
     def _features(self, record: Record) -> Tensor:
         limited = torch.isfinite(record.minutes_budget)

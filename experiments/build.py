@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ..agents.agent import Agent, Policy
+    from ..agents.privileged import Privileged
     from ..data.catalog import Catalog
     from ..data.log import Split
     from ..envs.classroom import World
-    from ..envs.observer import Space
+    from ..envs.observer import Observer, Space
     from ..envs.student import Student
 
 GIVEN = frozenset({"space", "catalog", "observer", "student"})  # what code hands over; no yaml can say it
@@ -237,14 +238,24 @@ def fit_world(cfg: DictConfig, known: Facts) -> World:
         raise ConfigError(str(error)) from error
 
 
-def make_agent(cfg: DictConfig, space: Space) -> Agent:
-    """Return the agent of `cfg`; a policy that never learns is wrapped as one."""
+def make_agent(cfg: DictConfig, space: Space, observer: Observer | None = None) -> Agent:
+    """Return the agent of `cfg`; a policy that never learns is wrapped as one.
+
+    `observer` is for those that plan with the belief they are shown.
+    """
     from ..agents.agent import Policy, Still
 
-    made = make(cfg.agent, cfg.allow, space=space)
+    made = make(cfg.agent, cfg.allow, **_known(space, observer))
     return Still(made) if isinstance(made, Policy) else made
 
 
-def make_baselines(cfg: DictConfig, space: Space) -> dict[str, tuple[str, Policy]]:
-    """Return (kind, policy) of each baseline by name."""
-    return {name: (node.kind, make(node.policy, cfg.allow, space=space)) for name, node in cfg.baselines.items()}
+def make_baselines(
+    cfg: DictConfig, space: Space, observer: Observer | None = None
+) -> dict[str, tuple[str, Policy | Privileged]]:
+    """Return (kind, policy) of each baseline by name; `observer` as in `make_agent`."""
+    known = _known(space, observer)
+    return {name: (node.kind, make(node.policy, cfg.allow, **known)) for name, node in cfg.baselines.items()}
+
+
+def _known(space: Space, observer: Observer | None) -> dict[str, Any]:
+    return {"space": space} if observer is None else {"space": space, "observer": observer}

@@ -56,7 +56,7 @@ def main(words: list[str]) -> None:
         complain(error)
     name = next(p["name"] for p in found["policies"])
     contestants: ev.Contestants = {name: (found["policies"][0]["kind"], bundle.policy)}
-    contestants |= make_baselines(cfg, world.observer.space)
+    contestants |= make_baselines(cfg, world.observer.space, world.observer)
     plays = {}
     seeds = ev.populations(derive(args.seed, "again"), args.seeds)  # none that the run itself has met
     with console.progress("evaluate", len(contestants)) as advance:

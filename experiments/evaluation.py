@@ -12,6 +12,7 @@ import torch
 from ..agents.agent import Policy
 from ..agents.bundle import reasons
 from ..agents.loop import Play, live, play
+from ..agents.privileged import Privileged
 from ..data.catalog import Catalog
 from ..data.log import Log
 from ..envs.classroom import Classroom, World
@@ -25,7 +26,7 @@ from .verdict import policy_title
 if TYPE_CHECKING:
     from ..envs.tracer import Tracer
 
-Contestants = dict[str, tuple[str, Policy]]  # name -> (kind, policy)
+Contestants = dict[str, tuple[str, Policy | Privileged]]  # name -> (kind, policy)
 
 
 def populations(seed: int, n: int) -> list[int]:
@@ -70,9 +71,12 @@ def table(world: World, contestants: Contestants, plays: dict[str, list[Play]], 
 
 
 def best_heuristic(world: World, contestants: Contestants, plays: dict[str, list[Play]], primary: str) -> str | None:
-    """Return the name of the baseline that does best on `primary`, floors that keep the rules included."""
+    """Return the name of the baseline that does best on `primary`, floors that keep the rules included.
+
+    Ceilings see what no recommender can, so they are no heuristics.
+    """
     sign = 1.0 if world.outcomes[primary].higher_is_better else -1.0
-    honest = [name for name, (kind, policy) in contestants.items() if kind != "trained" and policy.guarded]
+    honest = [n for n, (kind, policy) in contestants.items() if kind in ("baseline", "floor") and policy.guarded]
     return max(honest, key=lambda name: sign * _learners(plays[name], primary).mean(), default=None)
 
 
@@ -87,7 +91,7 @@ def elsewhere(world: World, student: Student) -> World:
     return replace(world, student=student)
 
 
-def pathway(world: World, name: str, policy: Policy, seed: int) -> dict[str, Any]:
+def pathway(world: World, name: str, policy: Policy | Privileged, seed: int) -> dict[str, Any]:
     """Return the pathway of the first learner of population `seed`, step by step, with truth and reasons."""
     room = Classroom(world, seed, 0, 1, guarded=policy.guarded)
     catalog, student = world.observer.catalog, world.student

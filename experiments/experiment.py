@@ -108,7 +108,7 @@ class Experiment:
             between = f"{area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}]"
             say(f"  {tracing['name']}: AUC {between} on {tracing['rows']:,} answers; floor {floor:.3f}")
             self.track.log(0, {"tracer_auc": tracing["auc"]["value"], "tracer_log_loss": tracing["log_loss"]})
-        agent = make_agent(self.cfg, world.observer.space)
+        agent = make_agent(self.cfg, world.observer.space, world.observer)
         history = self._train(world, agent)
         found = self._evaluate(world, agent, known, tracing, history)
         with self.console.step("save bundle, evaluation and report"):
@@ -165,7 +165,8 @@ class Experiment:
         name = str(cfg.agent_name)
         kind = "trained" if agent.state() else str(cfg.baselines.get(name, {}).get("kind", "baseline"))
         contestants: ev.Contestants = {name: (kind, agent.decide())}
-        contestants |= {key: value for key, value in make_baselines(cfg, world.observer.space).items() if key != name}
+        baselines = make_baselines(cfg, world.observer.space, world.observer)
+        contestants |= {key: value for key, value in baselines.items() if key != name}
         seeds = ev.populations(cfg.seed, e.seeds)
         plays = {}
         also = dict(e.also or {}) if known.split else {}

@@ -259,9 +259,11 @@ def _axis_x(
 
 
 def _mark(kind: str, x: float, y: float) -> Element:
-    """A circle for trained policies, a square for baselines, a diamond for floors."""
+    """A circle for trained policies, a square for baselines, a diamond for floors, a flat bar for ceilings."""
     if kind == "trained":
         return _circle(x, y, 6, "mark")
+    if kind == "ceiling":
+        return element("rect", {"x": x - 7, "y": y - 3, "width": 14, "height": 6, "class": "mark"})
     size = 10 if kind == "baseline" else 9
     box: dict[str, object] = {"x": x - size / 2, "y": y - size / 2, "width": size, "height": size, "class": "mark"}
     if kind == "floor":

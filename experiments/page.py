@@ -13,7 +13,7 @@ from .verdict import KINDS, Json
 Attributes = Mapping[str, object]
 Section = tuple[str, str, Sequence[Element]]
 
-SHAPES = {"trained": "round", "baseline": "square", "floor": "tilted"}
+SHAPES = {"trained": "round", "baseline": "square", "floor": "tilted", "ceiling": "flat"}
 
 
 def element(tag: str, attributes: Attributes | None = None, *children: "Element | str") -> Element:

@@ -12,7 +12,12 @@ from .statistics import Interval
 
 Json = Mapping[str, Any]
 
-KINDS = {"trained": "trained", "baseline": "heuristic baseline", "floor": "floor"}
+KINDS = {
+    "trained": "trained",
+    "baseline": "heuristic baseline",
+    "floor": "floor",
+    "ceiling": "ceiling, sees the hidden state",
+}
 # How names that are abbreviations are written; every other name is words.
 SPELLINGS = {
     **{name.lower(): name for name in ("A2C", "BKT", "CQL", "DDQN", "DKT", "DQN", "IQL", "IRT", "KSS", "MLP", "PFA")},

@@ -63,8 +63,13 @@ class FSRS(Tracer):
     rate: float = 0.04
     parameters: FSRSParameters | None = None
 
-    def fit(self, log: Log, catalog: Catalog) -> Self:
-        """Return a copy fitted to every row of `log`; a log without times leaves the weights as they are."""
+    def fit(self, log: Log | None, catalog: Catalog) -> Self:
+        """Return a copy fitted to every row of `log`; a log without times leaves the weights as they are.
+
+        Without a log it is `of(catalog)`.
+        """
+        if log is None:
+            return self.of(catalog)
         cards, skills = Cards.of(log.sequences(catalog), catalog), len(catalog.skill_ids)
         ready = Readiness.fit(cards, skills, self.pass_mark)
         ready = ready.curve_alone() if self.curve_alone else ready
