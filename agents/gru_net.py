@@ -95,11 +95,11 @@ def _read(table: Tensor, recurrent: Tensor, bias: Tensor, words: Tensor) -> Tens
     """Return (N, H), the state of the GRU after `words` (N, W); a word that is none leaves it as it is."""
     h = recurrent.shape[1]
     state = table.new_zeros(len(words), h)
-    some = words != len(table) - 1
-    for t in range(words.shape[1]):
-        entered = table[words[:, t]] + bias
+    late = words.t().contiguous()  # oldest first
+    some = (late != len(table) - 1)[..., None]
+    for real, word in zip(some, nn.functional.embedding(late, table) + bias, strict=True):
         passed = nn.functional.linear(state, recurrent)
-        reset, keep = torch.sigmoid(entered[:, : 2 * h] + passed[:, : 2 * h]).chunk(2, 1)
-        candidate = torch.tanh(entered[:, 2 * h :] + reset * passed[:, 2 * h :])
-        state = torch.where(some[:, t, None], candidate + keep * (state - candidate), state)
+        reset, keep = torch.sigmoid(word[:, : 2 * h] + passed[:, : 2 * h]).chunk(2, 1)
+        candidate = torch.tanh(torch.addcmul(word[:, 2 * h :], reset, passed[:, 2 * h :]))
+        state = torch.where(real, torch.lerp(candidate, state, keep), state)
     return state
