@@ -58,8 +58,8 @@ class RecurrentNet(Net):
 
     def policy(self) -> RecurrentPolicy:
         layers = tuple((w.detach().clone(), b.detach().clone()) for w, b in self.head.layers())
-        kept = (parameter.detach().clone() for parameter in (self.words, self.recurrent, self.bias))
-        return RecurrentPolicy(self.space, self.encoder.window, *kept, layers, self.encoder.tanh)
+        words, recurrent, bias = (p.detach().clone() for p in (self.words, self.recurrent, self.bias))
+        return RecurrentPolicy(self.space, self.encoder.window, words, recurrent, bias, layers, self.encoder.tanh)
 
 
 @dataclass(frozen=True, eq=False)

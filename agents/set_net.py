@@ -51,7 +51,9 @@ class SetNet(Net):
         self.space, self.kinds, self.tanh = space, kinds, tanh
         wide = _PLAIN + _channels(space)[0] + len(kinds)
         self.each = MLP(wide, (hidden,), [(hidden, 2.0**0.5)], tanh, generator)
-        self.learner = MLP(2 * hidden + _LEARNER + _channels(space)[1], (hidden,), [(hidden, 2.0**0.5)], tanh, generator)
+        self.learner = MLP(
+            2 * hidden + _LEARNER + _channels(space)[1], (hidden,), [(hidden, 2.0**0.5)], tanh, generator
+        )
         self.score = MLP(2 * hidden, (hidden,), [(1, 0.01)], tanh, generator)
         self.worth = MLP(hidden, (hidden,), [(1, 1.0)], tanh, generator)
 
@@ -173,6 +175,4 @@ def _columns(space: Space, kinds: Sequence[str], x: Tensor) -> tuple[Tensor, Ten
 
 
 def _split(space: Space, x: Tensor) -> tuple[Tensor, ...]:
-    return x[:, : space.n_features].split([width for _, width in space.groups], 1)
-
-
+    return tuple(x[:, : space.n_features].split_with_sizes([width for _, width in space.groups], 1))

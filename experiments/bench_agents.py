@@ -36,7 +36,9 @@ def main(words: list[str]) -> None:
 
     torch.set_num_threads(1)
     world, out = bkt_world(), Console(highlight=False, soft_wrap=True)
-    out.print("BKT, 50 skills, 50 activities, sessions of 100; 4 epochs, 2 x 64; one thread; CPU seconds of this process")
+    out.print(
+        "BKT, 50 skills and activities, sessions of 100; 4 epochs, 2 x 64; one thread; CPU seconds of this process"
+    )
     for policy in (RandomLegal, WeakestAllowed, MasteryLearning):
         played = play(world, policy(world.observer.space), 0, 1000).values["learning_gain"]
         out.print(f"  {policy.__name__}: {float(played.mean()) * SKILLS:.2f} skills learnt")
@@ -52,13 +54,13 @@ def main(words: list[str]) -> None:
             samples.append(used)
         reached = " / ".join(f"{s:.1f}" if s < float("inf") else f"not in {args.limit:g}" for s in seconds)
         middle = statistics.median(samples)
-        used = f"{middle / 1e6:.2f} M" if middle < float("inf") else "-"
-        row = (f"{statistics.median(rates):,.0f}", reached, used, str(args.seeds))
-        grid.add_row(name, f"{n:,}", *row)
-        out.print(f"  {name}, {n:,} learners: {row[0]} samples/s; {args.target:g} skills after {reached} s, {used} samples")
+        needed = f"{middle / 1e6:.2f} M" if middle < float("inf") else "-"
+        speed = f"{statistics.median(rates):,.0f}"
+        grid.add_row(name, f"{n:,}", speed, reached, needed, str(args.seeds))
+        out.print(f"  {name}, {n:,} learners: {speed} samples/s; target after {reached} s, {needed} samples")
     out.print(grid)
     if not theirs():
-        out.print('Not installed: stable-baselines3 and sb3-contrib. Add them: pip install "trailmark[bench]"', markup=False)
+        out.print('Not installed: stable-baselines3, sb3-contrib. pip install "trailmark[bench]"', markup=False)
 
 
 def race(curve: Curve, target: float, seconds: float, limit: float) -> tuple[float, float, float]:

@@ -7,10 +7,10 @@ from trailmark.envs.pathway import PathwayEnv
 from trailmark.envs.worlds import kss_world
 
 pytest.importorskip("stable_baselines3", reason="needs the extra `bench`")
-from stable_baselines3 import A2C  # noqa: E402
-from stable_baselines3.common.vec_env import VecMonitor  # noqa: E402
+from stable_baselines3 import A2C
+from stable_baselines3.common.vec_env import VecMonitor
 
-from trailmark.envs.sb3 import PathwayVecEnv  # noqa: E402
+from trailmark.envs.sb3 import PathwayVecEnv
 
 
 def allowed(mask: np.ndarray, chance: np.random.Generator) -> np.ndarray:
@@ -80,7 +80,9 @@ def test_sb3_trains_on_it() -> None:
 def test_maskable_ppo_never_breaks_a_rule() -> None:
     contrib = pytest.importorskip("sb3_contrib", reason="needs the extra `bench`")
     env = PathwayVecEnv(kss_world(), 8, seed=1)
-    model = contrib.MaskablePPO("MlpPolicy", env, n_steps=20, batch_size=80, n_epochs=1, seed=0, device="cpu").learn(320)
+    model = contrib.MaskablePPO("MlpPolicy", env, n_steps=20, batch_size=80, n_epochs=1, seed=0, device="cpu").learn(
+        320
+    )
     seen = env.reset()
     for _ in range(10):
         mask = env.action_masks()
