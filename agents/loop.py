@@ -38,14 +38,17 @@ def train(world: World, agent: Agent, seed: int, learners: int, first: int, coho
 
 def gather(room: Classroom, policy: Policy, n: int) -> Steps:
     """Return up to `n` steps of every learner of `room` under `policy`; fewer when all sessions end before."""
-    features, histories, kept = [room.observation.features], [room.record.history], []
-    for seen, probabilities, action, moment in islice(live(room, policy), n):
+    first, b = room.observation, len(room)
+    features = first.features.new_empty(b, n + 1, first.features.shape[1])  # written in place: no second copy of it
+    mask = first.mask.new_empty(b, n, first.mask.shape[1])
+    features[:, 0], histories, kept, t = first.features, [room.record.history], [], 0
+    for t, (seen, probabilities, action, moment) in enumerate(islice(live(room, policy), n), 1):
         propensity = probabilities.gather(1, action[:, None])[:, 0]
-        kept.append((seen.mask, action, propensity, moment.reward, moment.ended, moment.alive))
-        features.append(moment.observation.features)
+        kept.append((action, propensity, moment.reward, moment.ended, moment.alive))
+        features[:, t], mask[:, t - 1] = moment.observation.features, seen.mask
         histories.append(room.record.history)
-    mask, action, propensity, reward, ended, alive = (torch.stack(column, 1) for column in zip(*kept, strict=True))
-    return Steps(torch.stack(features, 1), mask, action, propensity, reward, ended, alive, tuple(histories))
+    action, propensity, reward, ended, alive = (torch.stack(column, 1) for column in zip(*kept, strict=True))
+    return Steps(features[:, : t + 1], mask[:, :t], action, propensity, reward, ended, alive, tuple(histories))
 
 
 @dataclass

@@ -73,6 +73,7 @@ class Classroom:
         self._names = tuple(world.outcomes) if measure else tuple(name for name, w in world.reward.items() if w)
         self.rng = Rng.enrol(seed, first, n)
         self._enrol(self.rng)
+        self.rng = self.rng.looking_ahead()
         self.alive = torch.ones(n, dtype=torch.bool)
 
     def _enrol(self, rng: Rng) -> None:
@@ -155,6 +156,6 @@ class Classroom:
             self.rng.learner,
             torch.where(rows, rng.episode, self.rng.episode),
             torch.where(rows, rng.step, self.rng.step),
-        )
+        ).looking_ahead()
         self.alive = self.alive | rows
         self.observation = self._view.observe(self.record)

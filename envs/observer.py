@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data.catalog import Catalog
 from .guards import Guard
-from .skills import Padded, skills_of
+from .skills import Padded, depths_of, leads_of, skills_of
 from .student import Context
 from .tracer import Evidence, Tracer
 
@@ -65,6 +65,10 @@ class Space:
     skills: Padded  # (A, M)
     minutes: Tensor  # (A,)
     horizon: int
+    kinds: tuple[str, ...] = ()  # of each activity
+    needs: Padded | None = None  # (A, .) the prerequisite skills of each activity, without those it teaches
+    leads: Padded | None = None  # (A, .) the skills that build on its skills, at any remove
+    depth: Tensor | None = None  # (A,) the longest chain of prerequisites below its skills
 
     @property
     def n_features(self) -> int:
@@ -128,7 +132,9 @@ class Observer:
         k, a = len(self.catalog.skill_ids), len(self.catalog.activity_ids)
         extra = self.tracer.features(self.tracer.start(1)).shape[1]
         groups = (("mastery", k), ("goal", k), ("belief", extra), ("progress", 4))
-        return Space(groups, a, self.skills, self.minutes, self.horizon)
+        kinds = tuple(activity.kind for activity in self.catalog.activities)
+        leads, depth = leads_of(self.catalog), depths_of(self.catalog)
+        return Space(groups, a, self.skills, self.minutes, self.horizon, kinds, self.needs, leads, depth)
 
     def unguarded(self) -> Observer:
         """Return the same observer without automatic guards; what people say still holds."""

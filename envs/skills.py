@@ -51,6 +51,33 @@ def parents_of(catalog: Catalog) -> Padded:
     return Padded.of(catalog.skill_prerequisites())
 
 
+def leads_of(catalog: Catalog) -> Padded:
+    """Return the skills that build on those of each activity, at any remove, without those it teaches itself."""
+    q, above = catalog.q_matrix(), _ancestors(catalog)
+    return Padded.of(((q.astype(np.int64) @ above.T.astype(np.int64)) > 0) & ~q)
+
+
+def depths_of(catalog: Catalog) -> Tensor:
+    """Return (A,) float32, the longest chain of prerequisites below the skills of each activity; 0 = none."""
+    before, depth = catalog.skill_prerequisites(), np.zeros(len(catalog.skill_ids))
+    for _ in range(len(depth)):
+        deeper = np.where(before, depth + 1.0, 0.0).max(1, initial=0.0)
+        if np.array_equal(deeper, depth):
+            break
+        depth = deeper
+    return torch.from_numpy(np.where(catalog.q_matrix(), depth, 0.0).max(1, initial=0.0)).float()
+
+
+def _ancestors(catalog: Catalog) -> np.ndarray:
+    """Return (K, K) bool: [k, p] = skill p comes before skill k, at any remove."""
+    above = catalog.skill_prerequisites()
+    while True:
+        further = above | ((above.astype(np.int64) @ above.astype(np.int64)) > 0)
+        if np.array_equal(further, above):
+            return above
+        above = further
+
+
 def mean_over_skills(values: Tensor, skills: Padded) -> Tensor:
     """Return (B, A), the mean of `values` (B, K) over the skills of each activity."""
     if skills.single:

@@ -27,6 +27,7 @@ GIVEN = frozenset({"space", "catalog", "observer", "student"})  # what code hand
 NUMBERS: dict[str, tuple[type, float]] = {
     "seed": (int, 0),
     "horizon": (int, 1),
+    "window": (int, 0),
     "minutes": (float, 0),
     "pace.sitting": (int, 1),
     "pace.gap_days": (float, 0),
@@ -254,7 +255,7 @@ def fit_world(cfg: DictConfig, known: Facts) -> World:
         tracer = make(cfg.tracer, cfg.allow).fit(known.split.train if known.split else None, catalog)
     guards = {name: make(node, cfg.allow) for name, node in cfg.guards.items()}
     outcomes = {name: make(node, cfg.allow) for name, node in cfg.outcomes.items()}
-    observer = Observer(tracer, catalog, guards, cfg.horizon)
+    observer = Observer(tracer, catalog, guards, cfg.horizon, cfg.window)
     try:
         return World(student, observer, outcomes, dict(cfg.reward), Pace(cfg.pace.sitting, cfg.pace.gap_days))
     except ValueError as error:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from trailmark.agents.loop import gather
-from trailmark.agents.nets import NetPolicy
 from trailmark.agents.ppo import PPO
+from trailmark.agents.surrogate import Surrogate
 from trailmark.envs.classroom import Classroom, World
 from trailmark.envs.observer import Observation, Space
 from trailmark.envs.skills import Padded
@@ -34,7 +34,7 @@ def rows(small: Space, imagine: Imagine) -> dict[str, Tensor]:
     action = torch.where(mask[:, 1], torch.arange(24) % 2, 0)
     chance = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        p = NetPolicy.of(agent_of(small)._actor)(seen._replace(mask=mask)).gather(1, action[:, None])[:, 0]
+        p = agent_of(small).behave()(seen._replace(mask=mask)).gather(1, action[:, None])[:, 0]
     propensity = p * 4.0 ** (2.0 * torch.rand(24, generator=chance) - 1.0)
     return {
         "features": seen.features,
@@ -46,14 +46,23 @@ def rows(small: Space, imagine: Imagine) -> dict[str, Tensor]:
     }
 
 
-def agent_of(space: Space) -> PPO:
-    agent = PPO(space, seed=3, hidden=(4,), entropy=0.3, max_norm=1e9)
+def agent_of(space: Space, shared: bool = False, tanh: bool = True) -> PPO:
+    agent = PPO(space, 3, (4,), shared, tanh, half=False, entropy=0.3, max_norm=1e9)
     with torch.no_grad():  # an actor that has an opinion
-        agent._actor[-1].weight.mul_(100.0)
+        agent._net.nets[0].weights[-1][:3].mul_(100.0)
     return agent
 
 
-def parts(actor: list[np.ndarray], critic: list[np.ndarray], rows: dict[str, Tensor]) -> tuple[float, ...]:
+def outputs(nets: list[list[np.ndarray]], tanh: bool, x: np.ndarray) -> np.ndarray:
+    """Return the logits and the value of one learner in float64."""
+    found = []
+    for first, last, bias, offset in nets:  # the order of parameters: all weights, then all biases
+        hidden = first @ x + bias
+        found.append(last @ (np.tanh(hidden) if tanh else np.maximum(hidden, 0.0)) + offset)
+    return np.concatenate(found)
+
+
+def parts(nets: list[list[np.ndarray]], tanh: bool, rows: dict[str, Tensor]) -> tuple[float, ...]:
     """Return policy loss, value loss, entropy and share clipped in plain loops, from equation 7 of the paper."""
     x, mask, action, old, advantage, target = (
         rows[name].numpy().astype(np.float64)
@@ -61,7 +70,7 @@ def parts(actor: list[np.ndarray], critic: list[np.ndarray], rows: dict[str, Ten
     )
     gains, losses, entropies, clipped = [], [], [], []
     for i in range(len(x)):
-        logits = actor[2] @ np.tanh(actor[0] @ x[i] + actor[1]) + actor[3]
+        *logits, value = outputs(nets, tanh, x[i])
         allowed = [a for a in range(len(logits)) if mask[i, a]]
         total = sum(np.exp(logits[a]) for a in allowed)
         p = {a: np.exp(logits[a]) / total for a in allowed}
@@ -69,30 +78,33 @@ def parts(actor: list[np.ndarray], critic: list[np.ndarray], rows: dict[str, Ten
         within = min(max(ratio, 0.8), 1.2)
         gains.append(min(ratio * advantage[i], within * advantage[i]))
         entropies.append(-sum(q * np.log(q) for q in p.values()))
-        value = float((critic[2] @ np.tanh(critic[0] @ x[i] + critic[1]) + critic[3])[0])
         losses.append(0.5 * (value - target[i]) ** 2)
         clipped.append(abs(ratio - 1.0) > 0.2)
     return -float(np.mean(gains)), float(np.mean(losses)), float(np.mean(entropies)), float(np.mean(clipped))
 
 
-def doubles(net: torch.nn.Sequential) -> list[np.ndarray]:
-    return [p.detach().double().numpy().copy() for p in net.parameters()]
+def doubles(agent: PPO) -> list[list[np.ndarray]]:
+    return [[p.detach().double().numpy().copy() for p in net.parameters()] for net in agent._net.nets]
 
 
-def test_loss_and_gradient_equal_an_independent_loss_and_its_differences(small: Space, rows: dict[str, Tensor]) -> None:
-    agent = agent_of(small)
-    actor, critic = doubles(agent._actor), doubles(agent._critic)
+@pytest.mark.parametrize(("shared", "tanh"), [(False, True), (True, False), (True, True)])
+def test_loss_and_gradient_equal_an_independent_loss_and_its_differences(
+    small: Space, rows: dict[str, Tensor], shared: bool, tanh: bool
+) -> None:
+    agent = agent_of(small, shared, tanh)
+    nets = doubles(agent)
+    assert len(nets) == (1 if shared else 2)
     found = agent._improve(**rows).tolist()
-    expected = parts(actor, critic, rows)
+    expected = parts(nets, tanh, rows)
     assert found == pytest.approx(expected, abs=1e-5)
     assert 0.2 < expected[3] < 0.9, "the case holds clipped and unclipped rows"
 
     def loss() -> float:
-        policy_loss, value_loss, entropy, _ = parts(actor, critic, rows)
+        policy_loss, value_loss, entropy, _ = parts(nets, tanh, rows)
         return policy_loss + value_loss - 0.3 * entropy
 
     step = 1e-6
-    for weights, parameter in zip(actor + critic, agent._parameters(), strict=True):
+    for weights, parameter in zip([w for net in nets for w in net], agent._net.parameters(), strict=True):
         assert parameter.grad is not None
         flat, slopes = weights.reshape(-1), np.empty(weights.size)
         for i, kept in enumerate(flat.copy()):
@@ -104,9 +116,39 @@ def test_loss_and_gradient_equal_an_independent_loss_and_its_differences(small: 
         np.testing.assert_allclose(parameter.grad.numpy().reshape(-1), slopes, rtol=0, atol=2e-5)
 
 
+def test_masked_logits_change_nothing_however_large_they_are(rows: dict[str, Tensor]) -> None:
+    chance = torch.Generator().manual_seed(2)
+    out = torch.randn(24, 4, generator=chance)
+    wild = out.clone()
+    wild[:, :3] = torch.where(rows["mask"], out[:, :3], 1e4)
+    said = []
+    for logits in (out, wild):
+        leaf = logits.clone().requires_grad_()
+        batch = (rows[name] for name in ("mask", "action", "propensity", "advantage", "target"))
+        loss, metrics = Surrogate.apply(leaf, *batch, 0.2, 0.3)
+        loss.backward()
+        assert leaf.grad is not None
+        assert bool((leaf.grad[:, :3][~rows["mask"]] == 0).all())
+        said.append((loss.detach(), metrics, leaf.grad))
+    assert all(torch.equal(a, b) for a, b in zip(*said, strict=True))
+
+
+def test_half_precision_learns_nearly_the_same(small: Space, rows: dict[str, Tensor]) -> None:
+    """Whether this machine is fast at it or not: bfloat16 keeps eight bits, so gradients agree to a few per cent."""
+    slopes = []
+    for features in (rows["features"], rows["features"].to(torch.bfloat16)):
+        agent = agent_of(small, shared=True, tanh=False)
+        agent._improve(**(rows | {"features": features}))
+        slopes.append(torch.cat([p.grad.flatten() for p in agent._net.parameters() if p.grad is not None]))
+    assert slopes[1].dtype == torch.float32
+    assert not torch.equal(*slopes)
+    assert float((slopes[0] - slopes[1]).norm() / slopes[0].norm()) < 0.05
+
+
 def test_what_is_masked_gets_no_gradient(small: Space, rows: dict[str, Tensor]) -> None:
     agent = agent_of(small)
-    weight, bias = agent._actor[-1].weight, agent._actor[-1].bias
+    actor = agent._net.nets[0]
+    weight, bias = actor.weights[-1], actor.biases[-1]
     before = weight.detach().clone()
     agent._improve(**rows)
     assert weight.grad is not None
@@ -122,13 +164,13 @@ def test_gradients_are_cut_to_the_largest_norm(small: Space, rows: dict[str, Ten
     agent = agent_of(small)
     agent.max_norm = 0.01
     agent._improve(**rows)
-    norm = torch.stack([p.grad.square().sum() for p in agent._parameters() if p.grad is not None]).sum().sqrt()
+    norm = torch.stack([p.grad.square().sum() for p in agent._net.parameters() if p.grad is not None]).sum().sqrt()
     assert float(norm) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_the_first_minibatch_is_on_policy_row_by_row(onboarding: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = PPO(onboarding.observer.space, minibatches=4, epochs=2)
-    for parameter in agent._actor.parameters():
+    agent = PPO(onboarding.observer.space, half=False, minibatches=4, epochs=2)
+    for parameter in agent._net.parameters():
         parameter.data.mul_(3.0)  # far from uniform, so that a row out of place is seen
     steps = gather(Classroom(onboarding, 0, 0, 16), agent.behave(), 40)
     seen: list[tuple[Tensor, ...]] = []
@@ -159,7 +201,7 @@ def test_the_first_minibatch_is_on_policy_row_by_row(onboarding: World, monkeypa
 
 def test_targets_are_rewards_plus_discounted_values(probe: Callable[..., World]) -> None:
     world = probe([[2.0]], horizon=2)
-    agent = PPO(world.observer.space, discount=0.5, lambda_=1.0, minibatches=1, epochs=1)
+    agent = PPO(world.observer.space, half=False, discount=0.5, lambda_=1.0, minibatches=1, epochs=1)
     steps = gather(Classroom(world, 0, 0, 4), agent.behave(), 2)
     seen: list[tuple[Tensor, ...]] = []
 
@@ -189,8 +231,8 @@ def test_chunks_that_stop_in_mid_life_count_what_follows(probe: Callable[..., Wo
     world = probe([[1.0]], horizon=2)
     agent = PPO(world.observer.space, discount=0.5, minibatches=1, epochs=1, chunk=1)
     with torch.no_grad():  # a critic that says 8, whatever it sees
-        agent._critic[-1].weight.zero_()
-        agent._critic[-1].bias.fill_(8.0)
+        agent._net.nets[0].weights[-1][-1].zero_()
+        agent._net.nets[0].biases[-1][-1] = 8.0
     targets = []
     agent._improve = lambda *batch: (targets.append(batch[5]), torch.zeros(4))[1]  # type: ignore[method-assign]
     room = Classroom(world, 0, 0, 4)
@@ -211,7 +253,7 @@ def test_the_rate_falls_to_a_tenth(onboarding: World) -> None:
 
 
 def test_metrics_are_means_however_many_minibatches_there_are(onboarding: World) -> None:
-    agent = PPO(onboarding.observer.space, epochs=1, minibatches=8, rate=0.0)
+    agent = PPO(onboarding.observer.space, half=False, epochs=1, minibatches=8, rate=0.0)
     whole = copy.deepcopy(agent)
     whole.minibatches = 1
     steps = gather(Classroom(onboarding, 0, 0, 1), agent.behave(), 10)
@@ -223,6 +265,6 @@ def test_a_policy_is_the_network_it_was_made_of(small: Space, imagine: Imagine) 
     agent = agent_of(small)
     seen = imagine(small, 9, 2)
     with torch.no_grad():
-        logits = agent._actor(seen.features).masked_fill(~seen.mask, -torch.inf)
+        logits = agent._net(seen.features)[:, :3].masked_fill(~seen.mask, -torch.inf)
     torch.testing.assert_close(agent.behave()(seen), torch.softmax(logits, 1))
     assert not torch.equal(PPO(small, seed=4).behave()(seen), PPO(small, seed=5).behave()(seen))

@@ -79,7 +79,7 @@ def test_one_action_always_paid_the_critic_learns_its_worth(probe: Probe) -> Non
     worth = []
     for _ in range(2):
         with torch.no_grad():
-            worth.append(agent._critic(room.observation.features)[:, 0] * unit)
+            worth.append(agent._net(room.observation.features)[:, -1] * unit)
         room.step(torch.zeros(8, dtype=torch.int64))
     torch.testing.assert_close(worth[0], torch.full((8,), 2.5 + 0.9 * 2.5), rtol=0.03, atol=0)
     torch.testing.assert_close(worth[1], torch.full((8,), 2.5), rtol=0.03, atol=0)

@@ -7,11 +7,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from trailmark.envs.rng import Purpose, Rng, derive, philox
+from trailmark.envs.rows import take
 
 FULL = 0xFFFFFFFF
 KNOWN = [  # of Random123's kat_vectors: counter, key, words
@@ -36,8 +37,10 @@ def test_known_answers(counter: tuple[int, ...], key: tuple[int, int], words: tu
 
 
 def every_way(rng: Rng, purpose: Purpose, n: int, block: int) -> list[torch.Tensor]:
-    blocks, key = range(block << 16, (block << 16) + (n + 3) // 4), (rng.seed & FULL, int(purpose))
-    return [way(n, blocks, key) for way in (rng._by_integer, rng._by_array, rng._by_tensor)]
+    key = (rng.seed & FULL, int(purpose))
+    each = torch.full_like(rng.learner, block)  # a block for each learner, here the same one
+    ways = (rng._by_integer, rng._by_array, rng._by_tensor)
+    return [way(n, blocks, key) for way in ways for blocks in (block, each)]
 
 
 @given(
@@ -145,3 +148,37 @@ def test_len_and_at() -> None:
         [2, 2, 2],
     )
     assert rng.at(torch.tensor([1, 2, 3])).step.tolist() == [1, 2, 3]
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 40), st.integers(0, FULL), st.data())
+def test_looking_ahead_changes_no_number(n: int, seed: int, data: st.DataObject) -> None:
+    """Whatever steps are asked for, in step or each learner for itself, and with pauses, as in a classroom."""
+    plain = Rng.enrol(seed, 7, n)
+    ahead, step = plain.looking_ahead(), torch.zeros(n, dtype=torch.int64)
+    for _ in range(data.draw(st.integers(1, 50))):
+        move = data.draw(st.sampled_from(["all", "some", "none", "back"]))
+        step = step + {"all": 1, "some": torch.arange(n) % 2, "none": 0, "back": -step}[move]
+        for purpose, width in ((Purpose.ACT, 1), (Purpose.ANSWER, 3), (Purpose.ANSWER, 5)):
+            found = ahead.at(step).uniform(purpose, width)
+            assert torch.equal(found, plain.at(step).uniform(purpose, width))
+
+
+def test_some_of_the_learners_get_their_own_numbers_when_all_look_ahead() -> None:
+    plain = Rng.enrol(3, 0, 9)
+    ahead, some = plain.looking_ahead(), torch.tensor([7, 2])
+    for step in range(5):
+        rng = ahead.at(step)
+        for n in range(2):  # all, then some, then all again
+            assert torch.equal(rng.uniform(Purpose.ACT), plain.at(step).uniform(Purpose.ACT)), n
+            assert torch.equal(take(rng, some).uniform(Purpose.ACT), plain.at(step).uniform(Purpose.ACT)[some])
+
+
+def test_steps_in_a_row_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, drawn = [], Rng._by_array
+    monkeypatch.setattr(Rng, "_by_array", lambda self, *words: (sizes.append(len(self)), drawn(self, *words))[1])
+    rng = Rng.enrol(1, 0, 100).looking_ahead()
+    for step in range(40):
+        rng.at(step).uniform(Purpose.ACT)
+    assert sizes == [100, 3200, 3200]
+    assert Rng.enrol(1, 0, 100_000).looking_ahead().ahead is None, "large batches gain nothing"

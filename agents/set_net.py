@@ -1,0 +1,178 @@
+"""SetEncoder: activities scored by what they are, not by their number, so that unseen ones can be scored too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ..envs.observer import History, Observation, Space
+from ..envs.skills import mean_over_skills
+from .agent import Policy, softmax
+from .encoder import Encoder, Net
+from .nets import MLP, Layers, run
+
+_PLAIN = 14  # columns of every activity before its belief channels and its kind
+_LEARNER = 6  # columns of every learner
+
+
+@dataclass(frozen=True)
+class SetEncoder(Encoder):
+    """One network for every activity, fed with features of activities (after Zaheer et al. 2017, Deep Sets).
+
+    Of each activity: its share of goal skills, the believed mastery of its skills, of the goals among them and of its
+    prerequisites, the gap it can close and the gap that it leads on to, its minutes, its depth among the
+    prerequisites, how often and how well it was done and when last, whatever the tracer says of its skills, and its
+    kind. The learner is the mean and the maximum over all activities of what the network makes of them, with
+    progress and mean mastery beside. No activity and no skill has a weight of its own: `SetPolicy.on(space)` takes
+    the policy to another catalogue.
+    """
+
+    hidden: int = 32
+    tanh: bool = False
+
+    def see(self, space: Space, features: Tensor, history: History | None) -> Tensor:
+        return torch.cat([features, _past(space, features, history)], 1)
+
+    def build(self, space: Space, generator: torch.Generator) -> Net:
+        return SetNet(space, tuple(sorted(set(space.kinds))), self.hidden, self.tanh, generator)
+
+
+class SetNet(Net):
+    """Weights shared by all activities."""
+
+    def __init__(
+        self, space: Space, kinds: tuple[str, ...], hidden: int, tanh: bool, generator: torch.Generator
+    ) -> None:
+        """Build the three networks: of an activity alone, of the learner, and of both together."""
+        super().__init__()
+        self.space, self.kinds, self.tanh = space, kinds, tanh
+        wide = _PLAIN + _channels(space)[0] + len(kinds)
+        self.each = MLP(wide, (hidden,), [(hidden, 2.0**0.5)], tanh, generator)
+        self.learner = MLP(
+            2 * hidden + _LEARNER + _channels(space)[1], (hidden,), [(hidden, 2.0**0.5)], tanh, generator
+        )
+        self.score = MLP(2 * hidden, (hidden,), [(1, 0.01)], tanh, generator)
+        self.worth = MLP(hidden, (hidden,), [(1, 1.0)], tanh, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        logits, value = _forward(self.space, self.kinds, self._layers(), self.tanh, flat)
+        return torch.cat([logits, value], -1).reshape(*x.shape[:-1], -1)
+
+    def _layers(self) -> tuple[Layers, ...]:
+        return tuple(net.layers() for net in (self.each, self.learner, self.score, self.worth))
+
+    def policy(self) -> SetPolicy:
+        layers = tuple(tuple((w.detach().clone(), b.detach().clone()) for w, b in net) for net in self._layers())
+        return SetPolicy(self.space, self.kinds, layers, self.tanh)
+
+
+@dataclass(frozen=True, eq=False)
+class SetPolicy(Policy):
+    """The masked softmax of a frozen SetNet; `kinds` are those it was trained on, others count as none of them."""
+
+    space: Space
+    kinds: tuple[str, ...]
+    layers: tuple[Layers, ...]
+    tanh: bool = False
+
+    def __call__(self, observation: Observation) -> Tensor:
+        past = _past(self.space, observation.features, observation.history)
+        x = torch.cat([observation.features, past], 1)
+        return softmax(_forward(self.space, self.kinds, self.layers, self.tanh, x)[0], observation.mask)
+
+    def on(self, space: Space) -> SetPolicy:
+        """Return the same policy for the activities of another catalogue.
+
+        ValueError when the tracer there tells something else of a learner than the one it was trained on.
+        """
+        if _channels(space) != _channels(self.space):
+            raise ValueError(
+                f"this policy was trained with {_channels(self.space)} columns of belief per skill and per learner, "
+                f"and here there are {_channels(space)}: use the same kind of tracer"
+            )
+        return replace(self, space=space)
+
+
+def _channels(space: Space) -> tuple[int, int]:
+    """Return how many numbers the tracer tells of each skill and of each learner, beside mastery."""
+    widths = dict(space.groups)
+    per_skill, left = divmod(widths["belief"], widths["mastery"])
+    return (per_skill, 0) if left == 0 else (0, widths["belief"])
+
+
+def _past(space: Space, features: Tensor, history: History | None) -> Tensor:
+    """Return (B, 4A): log count, share right, log streak, and recency of each activity; 0 without a history."""
+    if history is None:
+        return features.new_zeros(len(features), 4 * space.n_activities)
+    attempts = history.attempts.float()
+    right = history.right.float() / attempts.clamp_min(1.0)
+    recency = 1.0 / (1.0 + history.since)
+    return torch.cat([attempts.log1p(), right, history.streak.float().log1p(), recency], 1)
+
+
+def _forward(
+    space: Space, kinds: Sequence[str], layers: Sequence[Layers], tanh: bool, x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return logits (N, A) and value (N, 1) for rows (N, F + 4A)."""
+    each, learner, score, worth = layers
+    act = torch.tanh if tanh else torch.relu
+    own, people = _columns(space, kinds, x)
+    embedded = act(run(each, own, tanh))  # (N, A, H)
+    pooled = torch.cat([embedded.mean(1), embedded.amax(1), people], -1)
+    context = act(run(learner, pooled, tanh))  # (N, H)
+    # The first layer of `score` is linear in [embedded, context]: the second half is the same for every activity.
+    (weight, bias), *rest = score
+    h = embedded.shape[-1]
+    first = nn.functional.linear(embedded, weight[:, :h].to(x.dtype))
+    first = first + nn.functional.linear(context, weight[:, h:].to(x.dtype), bias.to(x.dtype))[:, None]
+    return run(tuple(rest), act(first), tanh)[..., 0], run(worth, context, tanh)
+
+
+def _columns(space: Space, kinds: Sequence[str], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what is known of each activity (N, A, D) and of each learner (N, C)."""
+    if space.needs is None or space.leads is None or space.depth is None:
+        raise ValueError("this space does not say how activities hang together: take it from an Observer")
+    parts = dict(zip((name for name, _ in space.groups), _split(space, x), strict=False))
+    mastery, goal, belief, progress = (parts[name] for name in ("mastery", "goal", "belief", "progress"))
+    attempts, right, streak, recency = x[:, space.n_features :].unflatten(1, (4, -1)).unbind(1)
+    a, skills = space.n_activities, space.skills
+    gap = (1.0 - mastery) * goal
+    share = mean_over_skills(goal, skills)
+    wanted = mean_over_skills(mastery * goal, skills) / share.clamp_min(1e-3)
+    count = skills.real.sum(1).to(x.dtype)
+    total = goal.sum(1, keepdim=True).clamp_min(1.0)
+    leads = mean_over_skills(gap, space.leads) * space.leads.real.sum(1).to(x.dtype) / total
+    ready = mean_over_skills(mastery, space.needs) + (~space.needs.real.any(1)).to(x.dtype)
+    last = (progress[:, 3:4].float() * a).round() - 1.0 == torch.arange(a, device=x.device)
+    fixed = torch.stack([(space.minutes.log1p() / 4.0).to(x.dtype), (space.depth / 4.0).to(x.dtype)], 1)
+    columns = [
+        share,
+        mean_over_skills(mastery, skills),
+        wanted,
+        mean_over_skills(gap, skills) * count,
+        mean_over_skills(gap, skills) * count / (0.1 * space.minutes.to(x.dtype) + 0.1).clamp_min(0.1),
+        leads,
+        ready,
+        last.to(x.dtype),
+        attempts,
+        right,
+        streak,
+        recency,
+        *fixed.t()[:, None].expand(-1, len(x), -1),
+    ]
+    per_skill, per_learner = _channels(space)
+    if per_skill:
+        columns += [mean_over_skills(channel, skills) for channel in belief.unflatten(1, (per_skill, -1)).unbind(1)]
+    kind = torch.tensor([[own == known for known in kinds] for own in space.kinds], dtype=x.dtype, device=x.device)
+    own = torch.cat([torch.stack(columns, -1), kind.reshape(a, len(kinds)).expand(len(x), -1, -1)], -1)
+    reached = (mastery * goal).sum(1, keepdim=True) / total
+    people = torch.cat([progress[:, :3], reached, gap.sum(1, keepdim=True) / 10.0, share.mean(1, keepdim=True)], 1)
+    return own, torch.cat([people, belief], 1) if per_learner else people
+
+
+def _split(space: Space, x: Tensor) -> tuple[Tensor, ...]:
+    return tuple(x[:, : space.n_features].split_with_sizes([width for _, width in space.groups], 1))
