@@ -124,7 +124,9 @@ class Rng:
         return radius * torch.cos(2.0 * torch.pi * u[:, n:])
 
 
-def _fill(out: np.ndarray, c0: np.ndarray, c1: np.ndarray, c2: np.ndarray, c3: np.ndarray, key: tuple[int, int]) -> None:
+def _fill(
+    out: np.ndarray, c0: np.ndarray, c1: np.ndarray, c2: np.ndarray, c3: np.ndarray, key: tuple[int, int]
+) -> None:
     """Write the uniforms of the counters (n,), c3 (m, 1) or (m, n), into `out` (m, 4, n).
 
     The rounds of `philox`, both multiplications in one call and nothing allocated on the way.

@@ -13,6 +13,7 @@ from ...data.catalog import Catalog
 from ...data.log import Log
 from ...data.programmes import onboarding
 from ..rng import Purpose, Rng
+from ..rows import take
 from ..student import Context, Response, Student
 from .ssr_acquisition import Acquisition
 from .ssr_kinds import STANDARD, Kind
@@ -194,8 +195,18 @@ class SSR(Student):
 
         Mastery after a and then b days is that after a + b; engagement and workload wander once per absence.
         """
-        if not bool((days > 0).any()):
+        rows = (days > 0).nonzero()[:, 0]
+        if not len(rows):
             return state
+        if 2 * len(rows) > len(days):  # writing a few learners back is cheaper than carrying all along
+            moved = self._away(state, days, rng)
+        else:
+            some = self._away(take(state, rows), days[rows], take(rng, rows))
+            changed = ("now", "workload", "engagement", "session", "week", "last", "left")
+            moved = state._replace(**{f: getattr(state, f).index_copy(0, rows, getattr(some, f)) for f in changed})
+        return self._at_work(moved, days, rng) if self.job_use > 0.0 else moved
+
+    def _away(self, state: SSRState, days: Tensor, rng: Rng) -> SSRState:
         later, back = state.now + days, days > BREAK
         u = rng.uniform(Purpose.ELAPSE, 5).t().contiguous()
         radius = torch.sqrt(-2.0 * torch.log1p(-u[:2]))
@@ -205,7 +216,7 @@ class SSR(Student):
         fresh = self.motivation.refreshed(state.engagement, state.success, z[1])
         same_week = torch.floor(later / WEEK) == torch.floor(state.now / WEEK)
         nothing = torch.zeros_like(state.now)
-        moved = state._replace(
+        return state._replace(
             now=later,
             workload=torch.where(days > 0, workload, state.workload),
             engagement=torch.where(back, fresh, state.engagement),
@@ -214,7 +225,6 @@ class SSR(Student):
             last=torch.where(back, -1, state.last),
             left=state.left | (u[4] < self._p_leave(state, later)),
         )
-        return self._at_work(moved, days, rng) if self.job_use > 0.0 else moved
 
     def _p_leave(self, state: SSRState, later: Tensor) -> Tensor:
         if not self.motivation.leaves:

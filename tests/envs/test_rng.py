@@ -36,8 +36,10 @@ def test_known_answers(counter: tuple[int, ...], key: tuple[int, int], words: tu
 
 
 def every_way(rng: Rng, purpose: Purpose, n: int, block: int) -> list[torch.Tensor]:
-    blocks, key = range(block << 16, (block << 16) + (n + 3) // 4), (rng.seed & FULL, int(purpose))
-    return [way(n, blocks, key) for way in (rng._by_integer, rng._by_array, rng._by_tensor)]
+    key = (rng.seed & FULL, int(purpose))
+    each = torch.full_like(rng.learner, block)  # a block for each learner, here the same one
+    ways = (rng._by_integer, rng._by_array, rng._by_tensor)
+    return [way(n, blocks, key) for way in ways for blocks in (block, each)]
 
 
 @given(
@@ -60,6 +62,20 @@ def test_every_backend_draws_the_same(
     assert bool(((drawn >= 0) & (drawn < 1)).all())
     for other in every_way(rng, purpose, n, block):
         assert torch.equal(drawn, other)
+
+
+@pytest.mark.parametrize("n", [3, 70])
+def test_learners_may_draw_from_blocks_of_their_own(n: int) -> None:
+    rng, block = Rng.enrol(4, 10, n).at(2), torch.arange(n) % 3
+    expected = torch.stack([rng.uniform(Purpose.ANSWER, 6, block=b) for b in range(3)])
+    drawn = rng.uniform(Purpose.ANSWER, 6, block=block)
+    assert torch.equal(drawn, expected[block, torch.arange(n)])
+
+
+def test_a_long_batch_draws_what_its_parts_draw() -> None:
+    """Arrays are filled piece by piece; the pieces must join."""
+    whole = Rng.enrol(4, 0, 20_000).uniform(Purpose.ANSWER, 9)
+    assert torch.equal(whole[8_000:8_100], Rng.enrol(4, 8_000, 100).uniform(Purpose.ANSWER, 9))
 
 
 def test_a_uniform_is_the_top_24_bits_of_its_word() -> None:
