@@ -17,6 +17,9 @@ from .student import Context
 from .tracer import Evidence, Tracer
 
 NOBODY = -1  # the value of `override` and `last` when there is none
+WEEK = 7.0
+BREAK = 1.0 / 24.0  # days after which a session is over
+DAY = 1440.0  # minutes
 
 
 class Record(NamedTuple):
@@ -33,6 +36,11 @@ class Record(NamedTuple):
     minutes_budget: Tensor  # (B,) float32, inf = no limit
     override: Tensor  # (B,) int64, the activity a person chose, -1 none
     veto: Tensor  # (B, A) bool, what a person forbade
+    day: Tensor  # (B,) float32, days since enrolment
+    away: Tensor  # (B,) float32, days between the latest two sessions; 0 in the first
+    sitting: Tensor  # (B,) float32, minutes of this session
+    week: Tensor  # (B,) float32, minutes of this week
+    taken: Tensor  # (B,) float32, 1 where the latest activity was taken up, or there is none
 
 
 class Observation(NamedTuple):
@@ -73,12 +81,27 @@ class Observer:
 
     The order in `observe` is fixed: automatic guards are ANDed; a human override leaves one true entry; a human veto is
     then removed; an empty row becomes the catalogue's safe fallback and is reported as a hand-over to a person.
+
+    `context` shows agents one group of features more, all of which a learning platform knows: role (one-hot), days
+    since enrolment, days away before this session, minutes of this session and of this week, whether the latest
+    activity was taken up, and of the mandatory activities the share that is open and the days to the next deadline.
     """
 
     tracer: Tracer
     catalog: Catalog
     guards: dict[str, Guard]
     horizon: int  # activities in a session
+    context: bool = False  # agents also see role, time and deadlines
+
+    @cached_property
+    def mandatory(self) -> Tensor:
+        """(R, A) bool, what each role has to do."""
+        return self.offered & torch.from_numpy(self.catalog.mandatory())
+
+    @cached_property
+    def deadlines(self) -> Tensor:
+        """(A,) days after enrolment; inf = never due."""
+        return torch.from_numpy(self.catalog.deadlines())
 
     @cached_property
     def skills(self) -> Padded:
@@ -105,6 +128,20 @@ class Observer:
         return matrix.scatter_add_(1, self.needs.index, self.needs.real.float()).t().contiguous()
 
     @cached_property
+    def leads(self) -> Tensor:
+        """(A, A) float32, 1 where the second activity teaches a prerequisite, however far back, of the first."""
+        q = self.catalog.q_matrix().astype(np.int64)
+        before = self.catalog.skill_prerequisites().astype(np.int64)
+        needed = q
+        for _ in range(len(before)):
+            wider = ((needed + needed @ before) > 0).astype(np.int64)
+            if (wider == needed).all():
+                break
+            needed = wider
+        first = self.catalog.activity_prerequisites()
+        return torch.from_numpy(((needed @ q.T) > 0) | first).float()
+
+    @cached_property
     def after(self) -> Padded:
         """The prerequisite activities of each activity."""
         return Padded.of(self.catalog.activity_prerequisites())
@@ -114,6 +151,8 @@ class Observer:
         k, a = len(self.catalog.skill_ids), len(self.catalog.activity_ids)
         extra = self.tracer.features(self.tracer.start(1)).shape[1]
         groups = (("mastery", k), ("goal", k), ("belief", extra), ("progress", 4))
+        if self.context:
+            groups = (*groups, ("context", len(self.catalog.roles) + 7))
         return Space(groups, a, self.skills, self.minutes, self.horizon)
 
     def unguarded(self) -> Observer:
@@ -138,12 +177,17 @@ class Observer:
             minutes_budget=context.minutes,
             override=none.clone(),
             veto=torch.zeros(n, a, dtype=torch.bool, device=device),
+            day=zero,
+            away=zero,
+            sitting=zero,
+            week=zero,
+            taken=zero + 1.0,
         )
         yes = torch.ones(n, dtype=torch.bool, device=device)
         for t in range(context.past_activity.shape[1]):
             record = self.update(record, context.past_activity[:, t], context.past_correct[:, t], zero, yes)
         last = record.last if context.last is None else context.last
-        return record._replace(step=torch.zeros_like(none), last=last)
+        return record._replace(step=torch.zeros_like(none), last=last, taken=zero + 1.0)
 
     def allowed(self, record: Record) -> Tensor:
         """Return (B, A) bool, what the automatic guards allow."""
@@ -178,7 +222,18 @@ class Observer:
         last = (record.last + 1) / record.attempts.shape[1]  # 0 = none yet
         progress = torch.stack([record.last_correct, record.step / self.horizon, left, last], 1)
         belief = self.tracer.features(record.belief)
-        return torch.cat([self.tracer.mastery(record.belief), record.goal, belief, progress], 1)
+        parts = [self.tracer.mastery(record.belief), record.goal, belief, progress]
+        return torch.cat([*parts, self._context(record)] if self.context else parts, 1)
+
+    def _context(self, record: Record) -> Tensor:
+        role = torch.nn.functional.one_hot(record.role, len(self.catalog.roles)).float()
+        owed = self.mandatory[record.role]
+        todo = owed & (record.attempts == 0)
+        ahead = torch.where(todo, self.deadlines - record.day[:, None], torch.inf)
+        near = torch.exp(-ahead.amin(1).clamp_min(0.0) / WEEK)  # 1 = due now, 0 = nothing is due
+        times = torch.log1p(torch.stack([record.day, record.away, record.sitting / 10.0, record.week / 10.0], 1))
+        share = todo.sum(1) / owed.sum(1).clamp_min(1)
+        return torch.cat([role, times, torch.stack([record.taken, share, near], 1)], 1)
 
     def update(self, record: Record, activity: Tensor, correct: Tensor, minutes: Tensor, accepted: Tensor) -> Record:
         """Return the records after each learner was given `activity`; a declined one leaves only its time and answer.
@@ -195,8 +250,20 @@ class Observer:
             step=record.step + 1,
             minutes_used=record.minutes_used + minutes,
             override=torch.where(record.override == activity, NOBODY, record.override),
+            day=record.day + minutes / DAY,
+            sitting=record.sitting + minutes,
+            week=record.week + minutes,
+            taken=accepted.to(minutes.dtype),
         )
 
     def elapse(self, record: Record, days: Tensor) -> Record:
         """Return the records after `days` (B,) without an activity."""
-        return record._replace(belief=self.tracer.elapse(record.belief, days))
+        later, back = record.day + days, days > BREAK
+        same_week = torch.floor(later / WEEK) == torch.floor(record.day / WEEK)
+        return record._replace(
+            belief=self.tracer.elapse(record.belief, days),
+            day=later,
+            away=torch.where(back, days, record.away),
+            sitting=torch.where(back, 0.0, record.sitting),
+            week=torch.where(same_week, record.week, 0.0),
+        )

@@ -103,3 +103,30 @@ class Completion(Outcome):
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
         return response.accepted.to(response.minutes.dtype)
+
+
+@dataclass(frozen=True)
+class Clicks(Outcome):
+    """Activities opened, whether taken up or not: what a platform counts as engagement. Never a reward."""
+
+    title: ClassVar[str] = "Clicks"
+    unit: ClassVar[str] = "activities opened"
+    is_outcome: ClassVar[bool] = False
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        return torch.ones_like(response.minutes)
+
+
+@dataclass(frozen=True)
+class Satisfaction(Outcome):
+    """How learners rate the activities: what feels easy is liked, and what feels easy teaches little. Never a reward.
+
+    0 for learners who are not asked.
+    """
+
+    title: ClassVar[str] = "Satisfaction"
+    unit: ClassVar[str] = "ratings between -1 and 1, summed over activities"
+    is_outcome: ClassVar[bool] = False
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        return torch.zeros_like(response.minutes) if response.liked is None else response.liked

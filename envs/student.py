@@ -35,6 +35,7 @@ class Response(NamedTuple):
     days: Tensor | None = None  # (B,) float32, days until the learner is back; None = they come when told to
     left: Tensor | None = None  # (B,) bool, True where the learner has given the programme up; None = nobody does
     coach: Tensor | None = None  # (B,) float32, minutes of a coach's time that it took; None = none
+    liked: Tensor | None = None  # (B,) float32 in [-1, 1], how they rate the activity; None = nobody asks
 
 
 class Student(ABC):

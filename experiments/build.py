@@ -37,6 +37,9 @@ NUMBERS: dict[str, tuple[type, float]] = {
     "training.evaluate_learners": (int, 1),
     "training.checkpoint_every": (int, 1),
     "evaluation.learners": (int, 1),
+    "goodhart.cohorts": (int, 0),
+    "goodhart.learners": (int, 1),
+    "goodhart.evaluate_learners": (int, 1),
     "evaluation.seeds": (int, 1),
 }
 PLAIN: dict[str, tuple[type, ...]] = {
@@ -229,7 +232,7 @@ def fit_world(cfg: DictConfig, known: Facts) -> World:
         tracer = make(cfg.tracer, cfg.allow).fit(known.split.train if known.split else None, catalog)
     guards = {name: make(node, cfg.allow) for name, node in cfg.guards.items()}
     outcomes = {name: make(node, cfg.allow) for name, node in cfg.outcomes.items()}
-    observer = Observer(tracer, catalog, guards, cfg.horizon)
+    observer = Observer(tracer, catalog, guards, cfg.horizon, cfg.context)
     try:
         return World(student, observer, outcomes, dict(cfg.reward), Pace(cfg.pace.sitting, cfg.pace.gap_days))
     except ValueError as error:

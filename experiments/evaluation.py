@@ -46,10 +46,10 @@ def table(world: World, contestants: Contestants, plays: dict[str, list[Play]], 
     best = best_heuristic(world, contestants, plays, primary)
     rows = []
     for name, (kind, _) in contestants.items():
-        values = {outcome: _interval(_learners(plays[name], outcome)) for outcome in world.outcomes}
+        values = {outcome: interval(learners(plays[name], outcome)) for outcome in world.outcomes}
         difference = None
         if kind == "trained" and best is not None:
-            pairs = st.paired_difference(_learners(plays[name], primary), _learners(plays[best], primary), seed=0)
+            pairs = st.paired_difference(learners(plays[name], primary), learners(plays[best], primary), seed=0)
             difference = {"against": best, "value": pairs.value, "low": pairs.low, "high": pairs.high}
         rows.append(
             {
@@ -73,13 +73,13 @@ def best_heuristic(world: World, contestants: Contestants, plays: dict[str, list
     """Return the name of the baseline that does best on `primary`, floors that keep the rules included."""
     sign = 1.0 if world.outcomes[primary].higher_is_better else -1.0
     honest = [name for name, (kind, policy) in contestants.items() if kind != "trained" and policy.guarded]
-    return max(honest, key=lambda name: sign * _learners(plays[name], primary).mean(), default=None)
+    return max(honest, key=lambda name: sign * learners(plays[name], primary).mean(), default=None)
 
 
 def heldout(world: World, policy: Policy, seed: int, learners: int, primary: str) -> dict[str, float]:
     """Return the primary outcome of `policy` on held-out learners, with its interval."""
     values = play(world, policy, derive(seed, "heldout"), learners).values[primary].double().numpy()
-    return _interval(values)
+    return interval(values)
 
 
 def elsewhere(world: World, student: Student) -> World:
@@ -138,7 +138,7 @@ def tracing(tracer: Tracer, train: Log, test: Log, catalog: Catalog) -> dict[str
     if len(set(right.tolist())) < 2:
         return {}  # all answers alike: nothing can be told apart
     p = predictions(tracer, test, catalog).astype(np.float64)
-    area = pm.auc_interval(right, p, learner, seed=0)
+    area = pm.aucinterval(right, p, learner, seed=0)
     seen = train.sequences(catalog)
     base = float(seen.correct.mean())
     hits = np.bincount(seen.activity, seen.correct, len(catalog.activity_ids))
@@ -157,13 +157,15 @@ def tracing(tracer: Tracer, train: Log, test: Log, catalog: Catalog) -> dict[str
     }
 
 
-def _learners(plays: list[Play], outcome: str) -> np.ndarray:
+def learners(plays: list[Play], outcome: str) -> np.ndarray:
+    """Return the value of `outcome` of every learner of `plays`, one population after the other."""
     return torch.cat([p.values[outcome] for p in plays]).double().numpy()
 
 
-def _interval(values: np.ndarray) -> dict[str, float]:
-    interval = st.learner_interval(values, seed=0)
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
+def interval(values: np.ndarray) -> dict[str, float]:
+    """Return the mean of `values` with its 95 % interval over learners."""
+    found = st.learner_interval(values, seed=0)
+    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def _ratio(plays: list[Play], field: str) -> float:

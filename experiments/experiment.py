@@ -16,6 +16,7 @@ from ..envs import pack
 from ..envs.rng import derive
 from ..envs.students.sampled import SampledStudent
 from . import evaluation as ev
+from . import goodhart
 from .build import check, facts, fit_student, fit_world, make_agent, make_baselines, sound
 from .console import Console
 from .runs import Run, RunError, commit, find, now, read_config, write_json, write_text
@@ -23,6 +24,7 @@ from .track import Track, store
 
 if TYPE_CHECKING:
     from ..agents.agent import Agent
+    from ..agents.loop import Play
     from ..envs.classroom import World
     from .build import Facts
 
@@ -114,6 +116,7 @@ class Experiment:
         with self.console.step("save bundle, evaluation and report"):
             self._save(world, agent, found)
         self.console.table(found)
+        self.console.goodhart(found)
         say(f"report: {self.run_.report}    bundle: {self.run_.bundle}    mlflow ui --backend-store-uri {store()}")
 
     def _world(self, known: Facts) -> World:
@@ -182,6 +185,7 @@ class Experiment:
                     advance(contestant)
                 others.append({"student": _who(away), "policies": ev.table(away, contestants, there, cfg.primary)})
         rows = ev.table(world, contestants, plays, cfg.primary)
+        rewarded = self._goodhart(world, agent, plays)
         for row in rows:
             self.track.log(0, {f"{row['name']}/{o}": v["value"] for o, v in row["values"].items()})
         catalog = world.observer.catalog
@@ -217,9 +221,19 @@ class Experiment:
             "learning_curve": {key: history[key] for key in ("steps", "return", "heldout")},
             "pathway": ev.pathway(world, name, contestants[name][1], derive(cfg.seed, "pathway")),
             "other_students": others,
+            "goodhart": rewarded,
             "config": OmegaConf.to_yaml(cfg, resolve=True),
             "warnings": _doubts(world, cfg.primary, rows, others),
         }
+
+    def _goodhart(self, world: World, agent: Agent, plays: dict[str, list[Play]]) -> dict[str, Any] | None:
+        """Train and play the agent on mere activity; None where nothing learns or nobody wants to know."""
+        names = goodhart.proxies(world, [played for several in plays.values() for played in several])
+        if not (self.cfg.goodhart.cohorts and names and agent.state()):
+            return None
+        seeds = ev.populations(self.cfg.seed, self.cfg.evaluation.seeds)
+        with self.console.progress("reward mere activity", 1 + len(names)) as advance:
+            return goodhart.measure(self.cfg, world, names, seeds, self.run_.folder / "goodhart", advance)
 
     def _save(self, world: World, agent: Agent, found: dict[str, Any]) -> None:
         from .report import write_report

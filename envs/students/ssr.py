@@ -186,9 +186,11 @@ class SSR(Student):
         after = self._after(state, activity, lesson, slots, mind, taken, minutes)
         days = self._stops(after, lesson, u)
         over = after.now + days >= WEEK * self.population.weeks
-        return after, Response(
-            correct, minutes, taken, after.left | over, days, after.left, minutes * lesson.kind.coach * taken
-        )
+        # What is only watched or read feels easy (Bjork, Dunlosky and Kornell 2013), and what is easy is liked.
+        easy = torch.where(graded, share, torch.full_like(share, 0.9))
+        liked = self.motivation.liked(easy, after.engagement, lesson.kind.relevance) * taken
+        coach = minutes * lesson.kind.coach * taken
+        return after, Response(correct, minutes, taken, after.left | over, days, after.left, coach, liked)
 
     def elapse(self, state: SSRState, days: Tensor, rng: Rng) -> SSRState:
         """Return the states after `days`: reach fades by itself, who was away for an hour begins a new session.

@@ -49,6 +49,10 @@ class Motivation:
         """Return the running mean of success after one more graded answer."""
         return self.habit * success + (1.0 - self.habit) * correct
 
+    def liked(self, easy: Tensor, engagement: Tensor, relevance: Tensor) -> Tensor:
+        """Return the rating in [-1, 1] of an activity that felt `easy` (0 to 1); our construct, not calibrated."""
+        return 2.0 * logistic(4.0 * (easy - 0.6) + 0.5 * engagement + 0.5 * relevance) - 1.0
+
     def p_stop(self, success: Tensor, engagement: Tensor, minutes: Tensor, usual: Tensor, relevance: Tensor) -> Tensor:
         """Return the probability to end the session now, after `minutes` of it; `usual` minutes are a normal one."""
         if not self.quits:
