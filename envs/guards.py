@@ -73,7 +73,8 @@ class MandatoryFirst(Guard):
         todo = observer.mandatory[record.role] & (record.attempts == 0)
         needed = (todo * observer.minutes).sum(1)
         left = record.minutes_budget - record.minutes_used
-        allowed = todo | (left[:, None] - observer.minutes >= needed[:, None]) | (needed > left)[:, None]
+        free = ~todo.any(1) | (needed > left)  # nothing is owed, or it cannot be saved any more
+        allowed = todo | (left[:, None] - observer.minutes >= needed[:, None]) | free[:, None]
         due = todo & (observer.deadlines <= record.day[:, None] + self.days)
         ways = due | (due.float() @ observer.leads > 0)
         return allowed & torch.where(due.any(1)[:, None], ways, True)
@@ -89,9 +90,14 @@ class Offered(Guard):
 
 @dataclass(frozen=True)
 class KSSWalk(Guard):
-    """The moves that the KSS learner accepts: neighbours of the last concept in its graph (any, at the start)."""
+    """The moves that the KSS learner accepts: neighbours of the last concept in its graph (any, at the start).
+
+    `towards`: a move must also lead to a target, where one does (the 2018 variant; Liu et al. 2019).
+    """
+
+    towards: bool = False
 
     def __call__(self, observer: Observer, record: Record) -> Tensor:
         from .students.kss import legal
 
-        return legal(record.last)
+        return legal(record.last, record.goal) if self.towards else legal(record.last)

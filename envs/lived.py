@@ -10,6 +10,7 @@ import torch
 
 from ..data.catalog import Catalog
 from ..data.log import Log
+from ..data.programmes import FOLDER
 from ..data.sources.source import Source
 from .classroom import Classroom, World
 from .guards import Offered, TimeBudget
@@ -28,15 +29,24 @@ class Lived(Source):
 
     It holds what a learning platform would have recorded: who did what when, for how long, with what result and what
     probability of having been offered it. Nothing hidden is in it. A student who needs a log to exist cannot be used.
+    `programme` is the name of a catalogue that comes with Trailmark (`onboarding`, `leadership`) or the path of one;
+    None = the learners' own.
     """
 
     student: Student
     learners: int = 400
     steps: int = 80
+    programme: str | None = None
+
+    def _catalog(self) -> Catalog | None:
+        if self.programme is None:
+            return None
+        here = FOLDER / f"{self.programme}.json"
+        return Catalog.load(here if here.is_file() else self.programme)
 
     def load(self) -> tuple[Log, Catalog]:
         """The log with the learners' catalogue."""
-        student = self.student.fit(None, None)
+        student = self.student.fit(None, self._catalog())
         catalog = student.catalog
         assert catalog is not None
         rules = {"offered": Offered(), "time": TimeBudget()}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..data.catalog import Catalog
 from .guards import Guard
+from .rows import to_device
 from .skills import Padded, skills_of
 from .student import Context
 from .tracer import Evidence, Tracer
@@ -92,39 +93,44 @@ class Observer:
     guards: dict[str, Guard]
     horizon: int  # activities in a session
     context: bool = False  # agents also see role, time and deadlines
+    device: str = "cpu"  # where its tensors lie; `on` moves them
+
+    def on(self, device: torch.device | str) -> Observer:
+        """Return the same observer with all its tensors on `device`."""
+        return replace(self, tracer=to_device(self.tracer, device), device=str(device))
 
     @cached_property
     def mandatory(self) -> Tensor:
         """(R, A) bool, what each role has to do."""
-        return self.offered & torch.from_numpy(self.catalog.mandatory())
+        return self.offered & torch.from_numpy(self.catalog.mandatory()).to(self.device)
 
     @cached_property
     def deadlines(self) -> Tensor:
         """(A,) days after enrolment; inf = never due."""
-        return torch.from_numpy(self.catalog.deadlines())
+        return torch.from_numpy(self.catalog.deadlines()).to(self.device)
 
     @cached_property
     def skills(self) -> Padded:
-        return skills_of(self.catalog)
+        return to_device(skills_of(self.catalog), self.device)
 
     @cached_property
     def minutes(self) -> Tensor:
-        return torch.from_numpy(self.catalog.minutes()).float()
+        return torch.from_numpy(self.catalog.minutes()).float().to(self.device)
 
     @cached_property
     def offered(self) -> Tensor:
-        return torch.from_numpy(self.catalog.offered())
+        return torch.from_numpy(self.catalog.offered()).to(self.device)
 
     @cached_property
     def needs(self) -> Padded:
         """The prerequisite skills of each activity, without those it teaches itself."""
         q, before = self.catalog.q_matrix(), self.catalog.skill_prerequisites()
-        return Padded.of(((q.astype(np.int64) @ before.astype(np.int64)) > 0) & ~q)
+        return to_device(Padded.of(((q.astype(np.int64) @ before.astype(np.int64)) > 0) & ~q), self.device)
 
     @cached_property
     def closes(self) -> Tensor:
         """(K, A) float32, 1 where an unmastered skill closes an activity."""
-        matrix = torch.zeros(self.needs.index.shape[0], len(self.catalog.skill_ids))
+        matrix = torch.zeros(self.needs.index.shape[0], len(self.catalog.skill_ids), device=self.device)
         return matrix.scatter_add_(1, self.needs.index, self.needs.real.float()).t().contiguous()
 
     @cached_property
@@ -139,12 +145,12 @@ class Observer:
                 break
             needed = wider
         first = self.catalog.activity_prerequisites()
-        return torch.from_numpy(((needed @ q.T) > 0) | first).float()
+        return torch.from_numpy(((needed @ q.T) > 0) | first).float().to(self.device)
 
     @cached_property
     def after(self) -> Padded:
         """The prerequisite activities of each activity."""
-        return Padded.of(self.catalog.activity_prerequisites())
+        return to_device(Padded.of(self.catalog.activity_prerequisites()), self.device)
 
     @cached_property
     def space(self) -> Space:
@@ -166,7 +172,7 @@ class Observer:
         none = torch.full((n,), NOBODY, dtype=torch.int64, device=device)
         zero = torch.zeros(n, device=device)
         record = Record(
-            belief=self.tracer.start(n),
+            belief=to_device(self.tracer.start(n), device),
             role=context.role,
             goal=context.goal,
             attempts=torch.zeros(n, a, dtype=torch.int16, device=device),

@@ -23,6 +23,14 @@ def later(student: Student, state: State, days: float) -> Tensor:
     )
 
 
+def _transferred(student: Student, state: State, mastery: Tensor, distance: float) -> Tensor:
+    """Return (B, K), sigmoid(logit(mastery) - distance + what is bridged), written without logarithms."""
+    reached, bridged = mastery.clamp(1e-6, 1 - 1e-6), student.bridged(state)
+    if bridged is None:
+        return reached / (reached + (1.0 - reached) * math.exp(distance))
+    return reached / (reached + (1.0 - reached) * torch.exp((distance - bridged).clamp_min(0.0)))
+
+
 def _goal_mean(student: Student, state: State, value: Tensor) -> Tensor:
     goal = student.context(state).goal
     return (value * goal).sum(1) / goal.sum(1).clamp_min(1.0)
@@ -68,7 +76,7 @@ class Shaping(Outcome):
 class JobPerformance(Outcome):
     """Goal skills used well at work `days` after the session, end minus start.
 
-    P(done well) = guess + (1 - guess - slip) sigmoid(logit(mastery) - distance), times the share that is applied:
+    P(done well) = guess + (1 - guess - slip) sigmoid(logit(mastery) - distance + bridged), times the share applied:
     `applied` at once, half of that every `half_life` days (62, 44 and 34 % at 0, 6 and 12 months: Saks and Belcourt
     2006).
     """
@@ -88,14 +96,66 @@ class JobPerformance(Outcome):
 
     def level(self, student: Student, state: State) -> Tensor:
         """Return (B,), the performance of learners as they are."""
-        reached = later(student, state, self.days).clamp(1e-6, 1 - 1e-6)
-        # sigmoid(logit(m) - d) without logarithms
-        near = reached / (reached + (1.0 - reached) * math.exp(self.distance))
+        near = _transferred(student, state, later(student, state, self.days), self.distance)
         done = self.guess + (1.0 - self.guess - self.slip) * near
         return _goal_mean(student, state, done) * self.applies(self.days)
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
         return self.level(student, after) - self.level(student, before)
+
+
+@dataclass(frozen=True)
+class LeadershipBehaviour(Outcome):
+    """How far leading is done as it was taught, `days` after the session: an index from 0 to 1, end minus start.
+
+    The mean over the goal skills among `skills` (ids; none named = all) of what is left of them, carried over a far
+    `distance` less what practice at work has bridged, times the share that is applied (Saks and Belcourt 2006). It is
+    the expected rating: what raters disagree about (reliability about .5) is left out, as it would only add noise.
+    """
+
+    skills: tuple[str, ...] = ()
+    days: float = 90.0
+    distance: float = 1.0
+    applied: float = 0.62
+    half_life: float = 395.0
+    title: ClassVar[str] = "Leadership behaviour"
+    unit: ClassVar[str] = "expected rating from 0 to 1, end minus start"
+
+    def level(self, student: Student, state: State) -> Tensor:
+        """Return (B,), the index of learners as they are; ValueError names a skill that the catalogue lacks."""
+        shown = _transferred(student, state, later(student, state, self.days), self.distance)
+        goal = student.context(state).goal
+        if self.skills:
+            assert student.catalog is not None
+            unknown = sorted(set(self.skills) - set(student.catalog.skill_ids))
+            if unknown:
+                raise ValueError(f"LeadershipBehaviour: no skill {unknown[0]!r} in the catalogue")
+            chosen = torch.zeros(goal.shape[1], device=goal.device)
+            chosen[[student.catalog.skill_index[name] for name in self.skills]] = 1.0
+            goal = goal * chosen
+        mean = (shown * goal).sum(1) / goal.sum(1).clamp_min(1.0)
+        return mean * self.applied * math.exp2(-self.days / self.half_life)
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        return self.level(student, after) - self.level(student, before)
+
+
+@dataclass(frozen=True)
+class JobRetention(Outcome):
+    """The chance to be still in the job `months` after the session, were nothing to change; exploratory, no reward.
+
+    (1 - p_quit)^months, counted once, when the session is over; 0 for learners who hold no job.
+    """
+
+    months: float = 12.0
+    title: ClassVar[str] = "Job retention"
+    unit: ClassVar[str] = "share of learners who stay in the job"
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        p_quit = student.p_quit(after)
+        if p_quit is None:
+            return torch.zeros_like(response.minutes)
+        return torch.exp(self.months * torch.log1p(-p_quit)) * response.finished
 
 
 @dataclass(frozen=True)
@@ -124,21 +184,27 @@ class CoachHours(Outcome):
 
 @dataclass(frozen=True)
 class TimeToProficiency(Outcome):
-    """Days until every goal skill is truly mastered to `threshold`; who never gets there counts all days.
+    """Days until every goal skill is truly mastered to `threshold`; who never gets there counts all `days`.
 
     Counts the days of each step in which something was still missing, so skills that are lost again count again.
+    `days` = 0 charges only the days lived, which flatters policies whose learners leave early.
     """
 
     threshold: float = 0.80
+    days: float = 0.0
     title: ClassVar[str] = "Time to proficiency"
-    unit: ClassVar[str] = "days, censored at the end of the session"
+    unit: ClassVar[str] = "days; all days of the course for those who never get there"
     higher_is_better: ClassVar[bool] = False
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
         goal = student.context(before).goal > 0
         short = ((student.mastery(before) < self.threshold) & goal).any(1)
         days = response.minutes / 1440.0 if response.days is None else response.days + response.minutes / 1440.0
-        return days * short
+        lived = days * short
+        if response.day is None or not self.days:
+            return lived
+        missing = response.finished & ((student.mastery(after) < self.threshold) & goal).any(1)
+        return lived + (self.days - response.day).clamp_min(0.0) * missing
 
 
 def tail_mean(values: Tensor, share: float = 0.2) -> Tensor:

@@ -52,7 +52,7 @@ class SSR(Student):
         Each part is a frozen dataclass whose fields switch its mechanisms off: `acquisition`, `memory`, `motivation`,
         `population`, `material`. `coach_hours` a learner may have in all, `coach_days` between two times; a calendar
         shared by learners would make their lives depend on the batch, so each has an own one. `deadline`: days by which
-        mandatory activities are due. `job_use`: uses a week of each known goal skill at work while time goes by.
+        mandatory activities are due at the latest. `job_use`: uses a week of each known goal skill at work, as time goes by.
     Limits
         Not modelled: friendships, prior courses, mood of the day, guessing strategies, partial answers. Coefficients of
         motivation are ours and only their margins are calibrated; see the validity card.
@@ -157,6 +157,16 @@ class SSR(Student):
         _, _, apart = told_apart(lesson, self._mind(state), lesson.skill[:, 0])
         guess = lesson.kind.guess
         return guess + (p - guess) * torch.where(lesson.n_skills == 1, apart, torch.ones_like(apart))
+
+    def bridged(self, state: SSRState) -> Tensor:
+        return state.transfer
+
+    def p_quit(self, state: SSRState) -> Tensor:
+        """Return (B,), .02 a month, less for who knows the role, is confident and accepted (Bauer et al. 2007)."""
+        goal = self.on(state.now.device).goals[state.role]
+        clarity = (self.mastery(state) * goal).sum(1) / goal.sum(1).clamp_min(1.0)
+        confidence = (state.belief * goal).sum(1) / goal.sum(1).clamp_min(1.0)
+        return self.motivation.p_quit(clarity, confidence, state.acceptance)
 
     def confidence(self, state: SSRState, rng: Rng) -> Tensor:
         """Return (B, K), what learners would say how sure they are of each skill, in [0, 1]; no tracer sees it."""
@@ -319,7 +329,9 @@ class SSR(Student):
         spent = state.week >= weekly
         due = torch.full_like(state.now, float("inf"))
         if state.todo.shape[1]:
-            due = torch.where(state.todo.any(1) & (state.now < self.deadline), self.deadline - state.now, due)
+            by = self.on(state.now.device).due.clamp_max(self.deadline)
+            ahead = by - state.now[:, None]
+            due = torch.where(state.todo & (ahead > 0), ahead, torch.inf).amin(1)
         gap = self.motivation.gap(u[3], state.engagement, state.workload, due).clamp_min(BREAK)
         next_week = WEEK * (torch.floor(state.now / WEEK) + 1.0) - state.now
         gap = torch.where(spent, torch.maximum(gap, next_week), gap)

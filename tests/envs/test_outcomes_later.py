@@ -16,6 +16,8 @@ from trailmark.envs.outcomes_later import (
     CoachHours,
     Dropout,
     JobPerformance,
+    JobRetention,
+    LeadershipBehaviour,
     Retention,
     Shaping,
     TimeToProficiency,
@@ -38,6 +40,8 @@ OUTCOMES: dict[str, Outcome] = {
     "left": Dropout(),
     "coach": CoachHours(),
     "days": TimeToProficiency(0.6),
+    "charged": TimeToProficiency(0.6, 91.0),
+    "stays": JobRetention(12.0),
 }
 
 
@@ -86,12 +90,56 @@ def test_retention_and_performance_add_up(student: SSR, session: tuple[Classroom
 
 def test_performance_by_hand(student: SSR, session: tuple[Classroom, list[Moment]]) -> None:
     room, _ = session
-    near = torch.sigmoid(torch.logit(later(student, room.state, 60.0).double()) - 0.5)
+    distance = (0.5 - room.state.transfer.double()).clamp_min(0.0)
+    assert 0.0 < float((distance < 0.5).double().mean()) < 1.0  # practice close to the job has bridged some of it
+    near = torch.sigmoid(torch.logit(later(student, room.state, 60.0).double()) - distance)
     goal = student.context(room.state).goal
     expected = ((0.10 + 0.85 * near) * goal).sum(1) / goal.sum(1) * 0.62 * 0.5 ** (60 / 395)
     torch.testing.assert_close(JobPerformance().level(student, room.state).double(), expected, rtol=1e-4, atol=1e-5)
     far = JobPerformance(distance=1.0).level(student, room.state)
     assert bool((far < JobPerformance().level(student, room.state)).all())
+
+
+def test_leadership_is_what_is_shown_of_the_skills_named(student: SSR, session: tuple[Classroom, list[Moment]]) -> None:
+    room, _ = session
+    distance = (1.0 - room.state.transfer.double()).clamp_min(0.0)
+    shown = torch.sigmoid(torch.logit(later(student, room.state, 90.0).double()) - distance)
+    goal = student.context(room.state).goal
+    scale = 0.62 * 0.5 ** (90 / 395)
+    expected = (shown * goal).sum(1) / goal.sum(1) * scale
+    level = LeadershipBehaviour().level(student, room.state)
+    torch.testing.assert_close(level.double(), expected, rtol=1e-4, atol=1e-5)
+    assert student.catalog is not None
+    k = int(goal.all(0).nonzero()[0])  # a skill that everybody needs
+    one = LeadershipBehaviour((student.catalog.skill_ids[k],)).level(student, room.state)
+    torch.testing.assert_close(one.double(), shown[:, k] * scale, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="no skill 'charisma'"):
+        LeadershipBehaviour(("charisma",)).level(student, room.state)
+
+
+def test_staying_in_the_job_is_counted_at_the_end(student: SSR, session: tuple[Classroom, list[Moment]]) -> None:
+    room, told = session
+    total = torch.stack([moment.values["stays"] for moment in told]).sum(0)
+    over = ~room.alive
+    assert bool(over.any())
+    p_quit = student.p_quit(room.state).double()
+    torch.testing.assert_close(total.double(), (1 - p_quit) ** 12 * over, rtol=1e-4, atol=1e-6)
+    assert 0.004 < float(p_quit.median()) < 0.03
+    settled = room.state._replace(acceptance=room.state.acceptance + 1.0)
+    torch.testing.assert_close(student.p_quit(settled).double(), p_quit * torch.e**-0.4, rtol=1e-4, atol=0)
+    surer = room.state._replace(belief=(room.state.belief + 0.1).clamp_max(1.0))
+    assert bool((student.p_quit(surer) < student.p_quit(room.state)).all())
+
+
+def test_who_never_gets_there_is_charged_all_days(session: tuple[Classroom, list[Moment]]) -> None:
+    room, told = session
+    lived_days = torch.stack([moment.values["days"] for moment in told]).sum(0)
+    charged = torch.stack([moment.values["charged"] for moment in told]).sum(0)
+    over, day = ~room.alive, room.record.day
+    never = over & (charged > lived_days)
+    torch.testing.assert_close(charged[never], (lived_days + 91.0 - day)[never], rtol=1e-4, atol=1e-2)
+    assert torch.equal(charged[~over], lived_days[~over])
+    assert bool(never.any())
 
 
 def test_who_leaves_is_counted_once(session: tuple[Classroom, list[Moment]]) -> None:
