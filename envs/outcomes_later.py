@@ -10,17 +10,7 @@ import torch
 from torch import Tensor
 
 from .outcomes import Outcome
-from .rng import Rng
 from .student import Response, State, Student
-
-
-def later(student: Student, state: State, days: float) -> Tensor:
-    """Return (B, K), the true mastery after `days` without teaching; every learner spends them with the same luck."""
-    n = student.context(state).role
-    nobody = torch.zeros_like(n)
-    return student.mastery(
-        student.elapse(state, torch.full(n.shape, days, device=n.device), Rng(0, nobody, nobody, nobody))
-    )
 
 
 def _transferred(student: Student, state: State, mastery: Tensor, distance: float) -> Tensor:
@@ -49,8 +39,8 @@ class Retention(Outcome):
     unit: ClassVar[str] = "mean mastery of goal skills some weeks later, end minus start"
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
-        kept = _goal_mean(student, after, later(student, after, self.days))
-        return kept - _goal_mean(student, before, later(student, before, self.days))
+        kept = _goal_mean(student, after, student.kept(after, self.days))
+        return kept - _goal_mean(student, before, student.kept(before, self.days))
 
 
 @dataclass(frozen=True)
@@ -68,8 +58,8 @@ class Shaping(Outcome):
     is_outcome: ClassVar[bool] = False
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
-        kept = _goal_mean(student, after, later(student, after, self.days))
-        return self.discount * kept - _goal_mean(student, before, later(student, before, self.days))
+        kept = _goal_mean(student, after, student.kept(after, self.days))
+        return self.discount * kept - _goal_mean(student, before, student.kept(before, self.days))
 
 
 @dataclass(frozen=True)
@@ -96,7 +86,7 @@ class JobPerformance(Outcome):
 
     def level(self, student: Student, state: State) -> Tensor:
         """Return (B,), the performance of learners as they are."""
-        near = _transferred(student, state, later(student, state, self.days), self.distance)
+        near = _transferred(student, state, student.kept(state, self.days), self.distance)
         done = self.guess + (1.0 - self.guess - self.slip) * near
         return _goal_mean(student, state, done) * self.applies(self.days)
 
@@ -123,7 +113,7 @@ class LeadershipBehaviour(Outcome):
 
     def level(self, student: Student, state: State) -> Tensor:
         """Return (B,), the index of learners as they are; ValueError names a skill that the catalogue lacks."""
-        shown = _transferred(student, state, later(student, state, self.days), self.distance)
+        shown = _transferred(student, state, student.kept(state, self.days), self.distance)
         goal = student.context(state).goal
         if self.skills:
             assert student.catalog is not None

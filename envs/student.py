@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, Self
 
+import torch
 from torch import Tensor
 
 from ..data.catalog import Catalog
@@ -72,6 +73,13 @@ class Student(ABC):
     @abstractmethod
     def mastery(self, state: State) -> Tensor:
         """Return (B, K) in [0, 1], the true mastery of each skill; for outcomes and reports, never for agents."""
+
+    def kept(self, state: State, days: float) -> Tensor:
+        """Return (B, K), the true mastery after `days` without teaching; every learner spends them with the same luck."""
+        role = self.context(state).role
+        nobody = torch.zeros_like(role)
+        away = torch.full(role.shape, days, device=role.device)
+        return self.mastery(self.elapse(state, away, Rng(0, nobody, nobody, nobody)))
 
     def bridged(self, state: State) -> Tensor | None:
         """Return (B, K) logits of the distance from course to job that practice close to the job has taken away.

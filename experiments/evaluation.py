@@ -138,7 +138,7 @@ def tracing(tracer: Tracer, train: Log, test: Log, catalog: Catalog) -> dict[str
     if len(set(right.tolist())) < 2:
         return {}  # all answers alike: nothing can be told apart
     p = predictions(tracer, test, catalog).astype(np.float64)
-    area = pm.aucinterval(right, p, learner, seed=0)
+    area = pm.auc_interval(right, p, learner, seed=0)
     seen = train.sequences(catalog)
     base = float(seen.correct.mean())
     hits = np.bincount(seen.activity, seen.correct, len(catalog.activity_ids))

@@ -171,19 +171,20 @@ class Experiment:
         contestants |= {key: value for key, value in make_baselines(cfg, world.observer.space).items() if key != name}
         seeds = ev.populations(cfg.seed, e.seeds)
         plays = {}
-        also = dict(e.also or {}) if known.split else {}
+        also = {key: node for key, node in dict(e.also or {}).items() if node} if known.split else {}
         with self.console.progress("evaluate", len(contestants) * (1 + len(also))) as advance:
             for contestant, played in ev.contest(world, contestants, seeds, e.learners):
                 plays[contestant] = played
                 advance(contestant)
             others = []
-            for node in also.values():
+            for key, node in also.items():
                 away = ev.elsewhere(world, fit_student(node, known, cfg.allow))
                 there = {}
                 for contestant, played in ev.contest(away, contestants, seeds, e.learners):
                     there[contestant] = played
                     advance(contestant)
-                others.append({"student": _who(away), "policies": ev.table(away, contestants, there, cfg.primary)})
+                title = f"{_who(away)}, {key}" if _who(away) == _who(world) else _who(away)
+                others.append({"student": title, "policies": ev.table(away, contestants, there, cfg.primary)})
         rows = ev.table(world, contestants, plays, cfg.primary)
         rewarded = self._goodhart(world, agent, plays)
         for row in rows:

@@ -52,7 +52,7 @@ class SSR(Student):
         Each part is a frozen dataclass whose fields switch its mechanisms off: `acquisition`, `memory`, `motivation`,
         `population`, `material`. `coach_hours` a learner may have in all, `coach_days` between two times; a calendar
         shared by learners would make their lives depend on the batch, so each has an own one. `deadline`: days by which
-        mandatory activities are due at the latest. `job_use`: uses a week of each known goal skill at work, as time goes by.
+        mandatory activities are due at the latest. `job_use`: uses of each known goal skill at work, a week.
     Limits
         Not modelled: friendships, prior courses, mood of the day, guessing strategies, partial answers. Coefficients of
         motivation are ours and only their margins are calibrated; see the validity card.
@@ -157,6 +157,12 @@ class SSR(Student):
         _, _, apart = told_apart(lesson, self._mind(state), lesson.skill[:, 0])
         guess = lesson.kind.guess
         return guess + (p - guess) * torch.where(lesson.n_skills == 1, apart, torch.ones_like(apart))
+
+    def kept(self, state: SSRState, days: float) -> Tensor:
+        """Return (B, K), the mastery after `days` without teaching; without use at work only time matters."""
+        if self.job_use > 0.0:
+            return super().kept(state, days)
+        return self.mastery(state._replace(now=state.now + days))
 
     def bridged(self, state: SSRState) -> Tensor:
         return state.transfer

@@ -21,7 +21,6 @@ from trailmark.envs.outcomes_later import (
     Retention,
     Shaping,
     TimeToProficiency,
-    later,
     tail_mean,
     worst_group,
 )
@@ -77,22 +76,31 @@ def test_retention_and_performance_add_up(student: SSR, session: tuple[Classroom
     goal = student.context(room.start).goal
     for name, days in (("kept", 30.0), ("kept90", 90.0)):
         total = torch.stack([moment.values[name] for moment in told]).sum(0)
-        ends = [(later(student, state, days) * goal).sum(1) / goal.sum(1) for state in (room.start, room.state)]
+        ends = [(student.kept(state, days) * goal).sum(1) / goal.sum(1) for state in (room.start, room.state)]
         torch.testing.assert_close(total, ends[1] - ends[0], rtol=1e-3, atol=1e-5)
     total = torch.stack([moment.values["job"] for moment in told]).sum(0)
     job = JobPerformance()
     gained = job.level(student, room.state) - job.level(student, room.start)
     torch.testing.assert_close(total, gained, rtol=1e-3, atol=1e-5)
     assert float(job.level(student, room.start).mean()) < 0.62
-    kept = later(student, room.state, 90.0) <= later(student, room.state, 30.0) + 1e-6
+    kept = student.kept(room.state, 90.0) <= student.kept(room.state, 30.0) + 1e-6
     assert bool(kept.all())
+
+
+def test_what_is_kept_is_mastery_after_waiting(student: SSR, session: tuple[Classroom, list[Moment]]) -> None:
+    """Only time matters, so the short way gives what going through the absence gives, luck included."""
+    state = session[0].state
+    assert torch.equal(student.kept(state, 30.0), Student.kept(student, state, 30.0))
+    assert bool((student.kept(state, 30.0) < student.mastery(state)).any())
+    at_work = replace(student, job_use=2.0)
+    assert bool((at_work.kept(state, 30.0) > student.kept(state, 30.0)).any())
 
 
 def test_performance_by_hand(student: SSR, session: tuple[Classroom, list[Moment]]) -> None:
     room, _ = session
     distance = (0.5 - room.state.transfer.double()).clamp_min(0.0)
     assert 0.0 < float((distance < 0.5).double().mean()) < 1.0  # practice close to the job has bridged some of it
-    near = torch.sigmoid(torch.logit(later(student, room.state, 60.0).double()) - distance)
+    near = torch.sigmoid(torch.logit(student.kept(room.state, 60.0).double()) - distance)
     goal = student.context(room.state).goal
     expected = ((0.10 + 0.85 * near) * goal).sum(1) / goal.sum(1) * 0.62 * 0.5 ** (60 / 395)
     torch.testing.assert_close(JobPerformance().level(student, room.state).double(), expected, rtol=1e-4, atol=1e-5)
@@ -103,7 +111,7 @@ def test_performance_by_hand(student: SSR, session: tuple[Classroom, list[Moment
 def test_leadership_is_what_is_shown_of_the_skills_named(student: SSR, session: tuple[Classroom, list[Moment]]) -> None:
     room, _ = session
     distance = (1.0 - room.state.transfer.double()).clamp_min(0.0)
-    shown = torch.sigmoid(torch.logit(later(student, room.state, 90.0).double()) - distance)
+    shown = torch.sigmoid(torch.logit(student.kept(room.state, 90.0).double()) - distance)
     goal = student.context(room.state).goal
     scale = 0.62 * 0.5 ** (90 / 395)
     expected = (shown * goal).sum(1) / goal.sum(1) * scale
@@ -178,7 +186,7 @@ def test_shaping_discounts_what_comes(student: SSR) -> None:
     goal = student.context(start).goal
 
     def level(state: object) -> torch.Tensor:
-        return (later(student, state, 30.0) * goal).sum(1) / goal.sum(1)
+        return (student.kept(state, 30.0) * goal).sum(1) / goal.sum(1)
 
     shaped = Shaping(30.0, 0.9)(student, start, start, moment.response, room.state)
     torch.testing.assert_close(shaped, 0.9 * level(room.state) - level(start))
