@@ -75,7 +75,7 @@ class Student(ABC):
         """Return (B, K) in [0, 1], the true mastery of each skill; for outcomes and reports, never for agents."""
 
     def kept(self, state: State, days: float) -> Tensor:
-        """Return (B, K), the true mastery after `days` without teaching; every learner spends them with the same luck."""
+        """Return (B, K), the true mastery after `days` without teaching, spent by every learner with the same luck."""
         role = self.context(state).role
         nobody = torch.zeros_like(role)
         away = torch.full(role.shape, days, device=role.device)

@@ -46,7 +46,9 @@ def main(words: list[str]) -> None:
     out.print(
         f"{platform.machine()}, torch {torch.__version__}; CPU figures are per second of CPU time of one", markup=False
     )
-    grid = Table(title="Learner-steps per second: answer and elapse, activities at random, fresh learners every 40 steps")
+    grid = Table(
+        title="Learner-steps per second: answer and elapse, activities at random, fresh learners every 40 steps"
+    )
     grid.add_column("student")
     grid.add_column("activities", justify="right")
     heads = [f"{place} x {n}" if place == "cpu" else place for place, n in places]
