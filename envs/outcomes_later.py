@@ -26,21 +26,37 @@ def _goal_mean(student: Student, state: State, value: Tensor) -> Tensor:
     return (value * goal).sum(1) / goal.sum(1).clamp_min(1.0)
 
 
+def _ahead(days: float, course: float, response: Response) -> tuple[float | Tensor, float | Tensor]:
+    """Return how many days lie between each end of a step and the day that counts.
+
+    That day is `days` after each moment itself, or with a `course` of so many days, `days` after its last one.
+    """
+    if not course or response.day is None:
+        return days, days
+    lived = response.minutes / 1440.0 + (0.0 if response.days is None else response.days)
+    left = course + days - response.day
+    return (left + lived).clamp_min(0.0), left.clamp_min(0.0)
+
+
 @dataclass(frozen=True)
 class Retention(Outcome):
-    """What would be left of the goal skills `days` after the session, less what would be left without it.
+    """What is left of the goal skills `days` after the course, less what would be left without it.
 
     Potential-based: the steps add up to E[kept | the end] - E[kept | the start], so an agent cannot gain by detours
-    (Ng, Harada and Russell 1999).
+    (Ng, Harada and Russell 1999). With a `course` of so many days both look at one day, `days` after its last, so what
+    is forgotten while time goes by anyway is nobody's fault. Without, each looks `days` ahead of itself.
     """
 
     days: float = 30.0
+    course: float = 0.0
     title: ClassVar[str] = "Retention"
     unit: ClassVar[str] = "mean mastery of goal skills some weeks later, end minus start"
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
-        kept = _goal_mean(student, after, student.kept(after, self.days))
-        return kept - _goal_mean(student, before, student.kept(before, self.days))
+        then, now = _ahead(self.days, self.course, response)
+        return _goal_mean(student, after, student.kept(after, now)) - _goal_mean(
+            student, before, student.kept(before, then)
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,7 @@ class Shaping(Outcome):
 
 @dataclass(frozen=True)
 class JobPerformance(Outcome):
-    """Goal skills used well at work `days` after the session, end minus start.
+    """Goal skills used well at work `days` after the session, or after a `course` of so many days, end minus start.
 
     P(done well) = guess + (1 - guess - slip) sigmoid(logit(mastery) - distance + bridged), times the share applied:
     `applied` at once, half of that every `half_life` days (62, 44 and 34 % at 0, 6 and 12 months: Saks and Belcourt
@@ -72,6 +88,7 @@ class JobPerformance(Outcome):
     """
 
     days: float = 60.0
+    course: float = 0.0
     distance: float = 0.5  # logits from the course to the job; 1.0 for far transfer
     guess: float = 0.10
     slip: float = 0.05
@@ -84,14 +101,16 @@ class JobPerformance(Outcome):
         """Return the share that is applied `days` after."""
         return self.applied * math.exp2(-days / self.half_life)
 
-    def level(self, student: Student, state: State) -> Tensor:
-        """Return (B,), the performance of learners as they are."""
-        near = _transferred(student, state, student.kept(state, self.days), self.distance)
+    def level(self, student: Student, state: State, ahead: float | Tensor | None = None) -> Tensor:
+        """Return (B,), the performance of learners as they are, `ahead` days from now; None = `days`."""
+        kept = student.kept(state, self.days if ahead is None else ahead)
+        near = _transferred(student, state, kept, self.distance)
         done = self.guess + (1.0 - self.guess - self.slip) * near
         return _goal_mean(student, state, done) * self.applies(self.days)
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
-        return self.level(student, after) - self.level(student, before)
+        then, now = _ahead(self.days, self.course, response)
+        return self.level(student, after, now) - self.level(student, before, then)
 
 
 @dataclass(frozen=True)
@@ -105,15 +124,17 @@ class LeadershipBehaviour(Outcome):
 
     skills: tuple[str, ...] = ()
     days: float = 90.0
+    course: float = 0.0
     distance: float = 1.0
     applied: float = 0.62
     half_life: float = 395.0
     title: ClassVar[str] = "Leadership behaviour"
     unit: ClassVar[str] = "expected rating from 0 to 1, end minus start"
 
-    def level(self, student: Student, state: State) -> Tensor:
+    def level(self, student: Student, state: State, ahead: float | Tensor | None = None) -> Tensor:
         """Return (B,), the index of learners as they are; ValueError names a skill that the catalogue lacks."""
-        shown = _transferred(student, state, student.kept(state, self.days), self.distance)
+        kept = student.kept(state, self.days if ahead is None else ahead)
+        shown = _transferred(student, state, kept, self.distance)
         goal = student.context(state).goal
         if self.skills:
             assert student.catalog is not None
@@ -127,7 +148,8 @@ class LeadershipBehaviour(Outcome):
         return mean * self.applied * math.exp2(-self.days / self.half_life)
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
-        return self.level(student, after) - self.level(student, before)
+        then, now = _ahead(self.days, self.course, response)
+        return self.level(student, after, now) - self.level(student, before, then)
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,11 @@ class Student(ABC):
     def mastery(self, state: State) -> Tensor:
         """Return (B, K) in [0, 1], the true mastery of each skill; for outcomes and reports, never for agents."""
 
-    def kept(self, state: State, days: float) -> Tensor:
+    def kept(self, state: State, days: float | Tensor) -> Tensor:
         """Return (B, K), the true mastery after `days` without teaching, spent by every learner with the same luck."""
         role = self.context(state).role
         nobody = torch.zeros_like(role)
-        away = torch.full(role.shape, days, device=role.device)
+        away = torch.zeros(role.shape, device=role.device) + days
         return self.mastery(self.elapse(state, away, Rng(0, nobody, nobody, nobody)))
 
     def bridged(self, state: State) -> Tensor | None:

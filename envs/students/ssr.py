@@ -158,7 +158,7 @@ class SSR(Student):
         guess = lesson.kind.guess
         return guess + (p - guess) * torch.where(lesson.n_skills == 1, apart, torch.ones_like(apart))
 
-    def kept(self, state: SSRState, days: float) -> Tensor:
+    def kept(self, state: SSRState, days: float | Tensor) -> Tensor:
         """Return (B, K), the mastery after `days` without teaching; without use at work only time matters."""
         if self.job_use > 0.0:
             return super().kept(state, days)

@@ -34,6 +34,8 @@ OWN = Pace(4, 0.0)  # learners come when they do
 OUTCOMES: dict[str, Outcome] = {
     "kept": Retention(30.0),
     "kept90": Retention(90.0),
+    "kept_course": Retention(30.0, 91.0),
+    "job_course": JobPerformance(60.0, 91.0),
     "shaping": Shaping(30.0, 0.9),
     "job": JobPerformance(),
     "left": Dropout(),
@@ -94,6 +96,22 @@ def test_what_is_kept_is_mastery_after_waiting(student: SSR, session: tuple[Clas
     assert bool((student.kept(state, 30.0) < student.mastery(state)).any())
     at_work = replace(student, job_use=2.0)
     assert bool((at_work.kept(state, 30.0) > student.kept(state, 30.0)).any())
+
+
+def test_with_a_course_both_ends_look_at_one_day(student: SSR, session: tuple[Classroom, list[Moment]]) -> None:
+    """Day 91 + 30 from enrolment for everybody: who does nothing but wait gains and loses nothing."""
+    room, told = session
+    goal = student.context(room.start).goal
+    total = torch.stack([moment.values["kept_course"] for moment in told]).sum(0)
+    ends = [(student.kept(s, 121.0 - s.now) * goal).sum(1) / goal.sum(1) for s in (room.start, room.state)]
+    torch.testing.assert_close(total, ends[1] - ends[0], rtol=1e-3, atol=1e-4)
+    rng = room.rng.at(99)
+    waited = student.elapse(room.start, torch.full((300,), 10.0), rng)
+    torch.testing.assert_close(student.kept(waited, 111.0), student.kept(room.start, 121.0), rtol=1e-4, atol=1e-5)
+    total = torch.stack([moment.values["job_course"] for moment in told]).sum(0)
+    job = JobPerformance()
+    gained = job.level(student, room.state, 151.0 - room.state.now) - job.level(student, room.start, 151.0)
+    torch.testing.assert_close(total, gained, rtol=1e-3, atol=1e-4)
 
 
 def test_performance_by_hand(student: SSR, session: tuple[Classroom, list[Moment]]) -> None:

@@ -710,8 +710,8 @@ def test_colours_grow_lighter_with_mastery() -> None:
 def test_goodhart_says_what_is_won_and_what_is_lost() -> None:
     said = sentences(evaluation())
     assert said == [
-        "Rewarded for completion, the agent gets +10.0 [+9.4, +10.6] of it (33.3 % more), while learning gain changes by "
-        "\u22120.090 [\u22120.100, \u22120.080]; clearly worse: learning gain."
+        "Rewarded for completion, the agent gets +10.0 [+9.4, +10.6] of it (33.3 % more), while learning gain changes "
+        "by \u22120.090 [\u22120.100, \u22120.080]; clearly worse: learning gain."
     ]
     text = "".join(tostring(part, encoding="unicode") for part in section(evaluation()))
     assert text.count("\u25bc") == 2  # the legend, and the one outcome that suffers
