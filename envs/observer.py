@@ -156,7 +156,7 @@ class Observer:
     def space(self) -> Space:
         k, a = len(self.catalog.skill_ids), len(self.catalog.activity_ids)
         extra = self.tracer.features(self.tracer.start(1)).shape[1]
-        groups = (("mastery", k), ("goal", k), ("belief", extra), ("progress", 4))
+        groups: tuple[tuple[str, int], ...] = (("mastery", k), ("goal", k), ("belief", extra), ("progress", 4))
         if self.context:
             groups = (*groups, ("context", len(self.catalog.roles) + 7))
         return Space(groups, a, self.skills, self.minutes, self.horizon)

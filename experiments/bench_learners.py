@@ -147,6 +147,7 @@ def million(n: int = 1_000_000, steps: int = 5) -> str:
         rng = rng.at(t)
         activity = (rng.uniform(Purpose.ACT)[:, 0] * len(student.catalog.activities)).long()
         state, response = student.answer(state, activity, rng)
+        assert response.days is not None
         state = student.elapse(state, response.days, rng)
     spent = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
