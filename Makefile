@@ -19,11 +19,11 @@ unexport PYTHONPATH
 
 # Train, evaluate, compare, export, report; everything lands in runs/, policy/ and mlflow.db.
 demo: install
-	$(BIN)/trailmark train experiment=onboarding
-	$(BIN)/trailmark evaluate latest --learners 500
+	$(BIN)/trailmark train experiment=demo
+	$(BIN)/trailmark evaluate latest --learners 100 --seeds 2
 	$(BIN)/trailmark export latest --to policy
 	$(BIN)/trailmark recommend policy --role sales
-	$(BIN)/trailmark train -m experiment=onboarding agent=linucb,ppo seed=1,2,3 training.cohorts=20 evaluation.also=null
+	$(BIN)/trailmark train -m experiment=onboarding_bkt agent=linucb,ppo seed=1,2,3 training.cohorts=20 evaluation.also=null goodhart.cohorts=0
 	$(BIN)/trailmark report latest
 	@echo 'Look at runs/*/report.html and runs/*/comparison.html, or at all of it: $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db'
 

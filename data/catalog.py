@@ -37,7 +37,10 @@ class Skill:
 
 @dataclass(frozen=True)
 class Activity:
-    """One thing to do. `roles`: who is offered it, empty = all; `prerequisites`: ids of activities to do before."""
+    """One thing to do. `roles`: who is offered it, empty = all; `prerequisites`: ids of activities to do before.
+
+    `deadline`: days after enrolment by which it is due; None = never.
+    """
 
     id: str
     title: str
@@ -48,6 +51,7 @@ class Activity:
     prerequisites: tuple[str, ...] = ()
     fallback: bool = False
     mandatory: bool = False
+    deadline: float | None = None
 
     def __post_init__(self) -> None:
         if not self.title:
@@ -185,6 +189,15 @@ class Catalog:
         """(A,): expected minutes of each activity."""
         return np.array([activity.minutes for activity in self.activities], dtype=np.float32)
 
+    def mandatory(self) -> NDArray[np.bool_]:
+        """(A,): the activity has to be done by everybody to whom it is offered."""
+        return np.array([activity.mandatory for activity in self.activities], dtype=np.bool_)
+
+    def deadlines(self) -> NDArray[np.float32]:
+        """(A,): days after enrolment by which each activity is due; inf = never."""
+        due = [np.inf if activity.deadline is None else activity.deadline for activity in self.activities]
+        return np.array(due, dtype=np.float32)
+
     def skill_prerequisites(self) -> NDArray[np.bool_]:
         """(K, K): [k, p] = skill p must come before skill k."""
         return _membership([skill.prerequisites for skill in self.skills], self.skill_index)
@@ -214,7 +227,8 @@ def _membership(sets: Sequence[tuple[str, ...]], index: dict[str, int]) -> NDArr
 
 
 def _plain(entry: Skill | Activity) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(entry).items()}
+    said = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(entry).items()}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _json(row: dict[str, Any]) -> str:

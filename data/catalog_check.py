@@ -82,6 +82,12 @@ def _activities(activities: Sequence[Activity], fault: Fault) -> None:
             return fault("activities", i, "minutes", f"{activities[i].minutes:g} minutes {rule}", fix)
 
         raise DataError.several(bad, explain)
+    late = [i for i, a in enumerate(activities) if a.deadline is not None and not 0 < a.deadline < math.inf]
+    if late:
+        fix = "Write days after enrolment, above 0, or leave it empty."
+        raise DataError.several(
+            late, lambda i: fault("activities", i, "deadline", f"{activities[i].deadline} days is no deadline", fix)
+        )
     marked = [i for i, activity in enumerate(activities) if activity.fallback]
     if len(marked) > 1:
         names = ", ".join(f"'{activities[i].id}'" for i in marked[:5])

@@ -11,7 +11,9 @@ from .errors import DataError, did_you_mean, require_columns
 from .files import Rows
 
 SKILL_COLUMNS = ("id", "title", "prerequisites", "roles")
-ACTIVITY_COLUMNS = ("id", "title", "kind", "skills", "minutes", "roles", "prerequisites", "fallback", "mandatory")
+ACTIVITY_COLUMNS = (
+    *("id", "title", "kind", "skills", "minutes", "roles", "prerequisites", "fallback", "mandatory", "deadline"),
+)
 
 
 def skills(rows: Rows, file: str) -> list[dict[str, Any]]:
@@ -34,6 +36,7 @@ def activities(rows: Rows, file: str) -> list[dict[str, Any]]:
         raise DataError("holds no activity", file, fix="Add at least one row with id, skills and minutes.")
     _columns(rows, file, required=("id", "skills", "minutes"), known=ACTIVITY_COLUMNS)
     minutes = _typed(rows, file, "minutes", as_number, "is not a number of minutes", "Write a number such as 12.5.")
+    deadlines = _typed(rows, file, "deadline", _or_none, "is not a number of days", "Write 30, or leave it empty.")
     flags = {
         key: _typed(rows, file, key, as_bool, "is not a truth value", "Write true or false, or leave it empty.")
         for key in ("fallback", "mandatory")
@@ -49,9 +52,15 @@ def activities(rows: Rows, file: str) -> list[dict[str, Any]]:
             "prerequisites": as_list(row.get("prerequisites")),
             "fallback": flags["fallback"][i],
             "mandatory": flags["mandatory"][i],
+            "deadline": None if deadlines[i] == "" else deadlines[i],
         }
         for i, (_, row) in enumerate(rows)
     ]
+
+
+def _or_none(cell: Any) -> float | str | None:
+    """A number, "" for an empty cell."""
+    return "" if as_text(cell) == "" else as_number(cell)
 
 
 def _columns(rows: Rows, file: str, required: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from .observer import Observation, Observer, Record
 from .outcomes import Outcome
 from .rng import Purpose, Rng, derive
-from .rows import pick, take
+from .rows import pick, take, to_device
 from .student import Response, State, Student
 
 
@@ -64,17 +64,26 @@ class Classroom:
     """
 
     def __init__(
-        self, world: World, seed: int, first: int, n: int, guarded: bool = True, measure: bool = False
+        self,
+        world: World,
+        seed: int,
+        first: int,
+        n: int,
+        guarded: bool = True,
+        measure: bool = False,
+        device: torch.device | str = "cpu",
     ) -> None:
         """Enrol learners `first` .. `first + n - 1`; `measure` computes every outcome, not only the rewarded ones."""
+        if torch.device(device).type != "cpu":  # worlds are made, kept and loaded on the CPU
+            world = replace(world, student=to_device(world.student, device), observer=world.observer.on(device))
         self.world = world
         self.guarded = guarded
         self._view = world.observer if guarded else world.observer.unguarded()
         self._names = tuple(world.outcomes) if measure else tuple(name for name, w in world.reward.items() if w)
-        self.rng = Rng.enrol(seed, first, n)
+        self.rng = Rng.enrol(seed, first, n, device)
         self._enrol(self.rng)
         self.rng = self.rng.looking_ahead()
-        self.alive = torch.ones(n, dtype=torch.bool)
+        self.alive = torch.ones_like(self.rng.learner, dtype=torch.bool)
 
     def _enrol(self, rng: Rng) -> None:
         self.start: State = self.world.student.enrol(rng)
@@ -123,19 +132,21 @@ class Classroom:
         days = ((record.step % world.pace.sitting) == 0) * world.pace.gap_days
         if response.days is not None:  # learners who come back when they do
             days = days + response.days
-        response = response._replace(days=days)
         if bool((days > 0).any()):
             state = world.student.elapse(state, days, rng)
             record = world.observer.elapse(record, days)
+        ended = alive & (response.finished | world.observer.over(record))
+        response = response._replace(
+            days=torch.zeros_like(response.minutes) + days, finished=ended, spent=record.minutes_used, day=record.day
+        )
         values = {
             name: world.outcomes[name](world.student, self.start, self.state, response, state) * alive
             for name in self._names
         }
-        reward = torch.zeros(len(self))
+        reward = torch.zeros(len(self), device=alive.device)
         for name, weight in world.reward.items():
             if weight:
                 reward = reward + weight * values[name]
-        ended = alive & (response.finished | world.observer.over(record))
         if not bool(alive.all()):
             state, record = pick(alive, state, self.state), pick(alive, record, self.record)
         self.state, self.record = state, record

@@ -60,6 +60,27 @@ class TimeBudget(Guard):
 
 
 @dataclass(frozen=True)
+class MandatoryFirst(Guard):
+    """What is mandatory gets done: in time, and while there is time.
+
+    An activity is allowed while the minutes that it leaves still suffice for the mandatory activities not yet taken up.
+    From `days` before a deadline on, only what is due is allowed, and what teaches a prerequisite of it.
+    """
+
+    days: float = 3.0
+
+    def __call__(self, observer: Observer, record: Record) -> Tensor:
+        todo = observer.mandatory[record.role] & (record.history.attempts == 0)
+        needed = (todo * observer.minutes).sum(1)
+        left = record.minutes_budget - record.minutes_used
+        free = ~todo.any(1) | (needed > left)  # nothing is owed, or it cannot be saved any more
+        allowed = todo | (left[:, None] - observer.minutes >= needed[:, None]) | free[:, None]
+        due = todo & (observer.deadlines <= record.day[:, None] + self.days)
+        ways = due | (due.float() @ observer.leads > 0)
+        return allowed & torch.where(due.any(1)[:, None], ways, True)
+
+
+@dataclass(frozen=True)
 class Offered(Guard):
     """The activity is offered to the learner's role."""
 

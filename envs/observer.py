@@ -12,11 +12,15 @@ from torch import Tensor
 
 from ..data.catalog import Catalog
 from .guards import Guard
+from .rows import to_device
 from .skills import Padded, depths_of, leads_of, skills_of
 from .student import Context
 from .tracer import Evidence, Tracer
 
 NOBODY = -1  # the value of `override` and `last` when there is none
+WEEK = 7.0
+BREAK = 1.0 / 24.0  # days after which a session is over
+DAY = 1440.0  # minutes
 
 
 class History(NamedTuple):
@@ -44,6 +48,11 @@ class Record(NamedTuple):
     minutes_budget: Tensor  # (B,) float32, inf = no limit
     override: Tensor  # (B,) int64, the activity a person chose, -1 none
     veto: Tensor  # (B, A) bool, what a person forbade
+    day: Tensor  # (B,) float32, days since enrolment
+    away: Tensor  # (B,) float32, days between the latest two sessions; 0 in the first
+    sitting: Tensor  # (B,) float32, minutes of this session
+    week: Tensor  # (B,) float32, minutes of this week
+    taken: Tensor  # (B,) float32, 1 where the latest activity was taken up, or there is none
 
 
 class Observation(NamedTuple):
@@ -90,6 +99,10 @@ class Observer:
 
     The order in `observe` is fixed: automatic guards are ANDed; a human override leaves one true entry; a human veto is
     then removed; an empty row becomes the catalogue's safe fallback and is reported as a hand-over to a person.
+
+    `context` shows agents one group of features more, all of which a learning platform knows: role (one-hot), days
+    since enrolment, days away before this session, minutes of this session and of this week, whether the latest
+    activity was taken up, and of the mandatory activities the share that is open and the days to the next deadline.
     """
 
     tracer: Tracer
@@ -97,41 +110,73 @@ class Observer:
     guards: dict[str, Guard]
     horizon: int  # activities in a session
     window: int = 0  # latest interactions that a record keeps in order, for recurrent policies
+    context: bool = False  # agents also see role, time and deadlines
+    device: str = "cpu"  # where its tensors lie; `on` moves them
+
+    def on(self, device: torch.device | str) -> Observer:
+        """Return the same observer with all its tensors on `device`."""
+        return replace(self, tracer=to_device(self.tracer, device), device=str(device))
+
+    @cached_property
+    def mandatory(self) -> Tensor:
+        """(R, A) bool, what each role has to do."""
+        return self.offered & torch.from_numpy(self.catalog.mandatory()).to(self.device)
+
+    @cached_property
+    def deadlines(self) -> Tensor:
+        """(A,) days after enrolment; inf = never due."""
+        return torch.from_numpy(self.catalog.deadlines()).to(self.device)
 
     @cached_property
     def skills(self) -> Padded:
-        return skills_of(self.catalog)
+        return to_device(skills_of(self.catalog), self.device)
 
     @cached_property
     def minutes(self) -> Tensor:
-        return torch.from_numpy(self.catalog.minutes()).float()
+        return torch.from_numpy(self.catalog.minutes()).float().to(self.device)
 
     @cached_property
     def offered(self) -> Tensor:
-        return torch.from_numpy(self.catalog.offered())
+        return torch.from_numpy(self.catalog.offered()).to(self.device)
 
     @cached_property
     def needs(self) -> Padded:
         """The prerequisite skills of each activity, without those it teaches itself."""
         q, before = self.catalog.q_matrix(), self.catalog.skill_prerequisites()
-        return Padded.of(((q.astype(np.int64) @ before.astype(np.int64)) > 0) & ~q)
+        return to_device(Padded.of(((q.astype(np.int64) @ before.astype(np.int64)) > 0) & ~q), self.device)
 
     @cached_property
     def closes(self) -> Tensor:
         """(K, A) float32, 1 where an unmastered skill closes an activity."""
-        matrix = torch.zeros(self.needs.index.shape[0], len(self.catalog.skill_ids))
+        matrix = torch.zeros(self.needs.index.shape[0], len(self.catalog.skill_ids), device=self.device)
         return matrix.scatter_add_(1, self.needs.index, self.needs.real.float()).t().contiguous()
+
+    @cached_property
+    def leads(self) -> Tensor:
+        """(A, A) float32, 1 where the second activity teaches a prerequisite, however far back, of the first."""
+        q = self.catalog.q_matrix().astype(np.int64)
+        before = self.catalog.skill_prerequisites().astype(np.int64)
+        needed = q
+        for _ in range(len(before)):
+            wider = ((needed + needed @ before) > 0).astype(np.int64)
+            if (wider == needed).all():
+                break
+            needed = wider
+        first = self.catalog.activity_prerequisites()
+        return torch.from_numpy(((needed @ q.T) > 0) | first).float().to(self.device)
 
     @cached_property
     def after(self) -> Padded:
         """The prerequisite activities of each activity."""
-        return Padded.of(self.catalog.activity_prerequisites())
+        return to_device(Padded.of(self.catalog.activity_prerequisites()), self.device)
 
     @cached_property
     def space(self) -> Space:
         k, a = len(self.catalog.skill_ids), len(self.catalog.activity_ids)
         extra = self.tracer.features(self.tracer.start(1)).shape[1]
-        groups = (("mastery", k), ("goal", k), ("belief", extra), ("progress", 4))
+        groups: tuple[tuple[str, int], ...] = (("mastery", k), ("goal", k), ("belief", extra), ("progress", 4))
+        if self.context:
+            groups = (*groups, ("context", len(self.catalog.roles) + 7))
         kinds = tuple(activity.kind for activity in self.catalog.activities)
         leads, depth = leads_of(self.catalog), depths_of(self.catalog)
         return Space(groups, a, self.skills, self.minutes, self.horizon, kinds, self.needs, leads, depth)
@@ -147,7 +192,7 @@ class Observer:
         none = torch.full((n,), NOBODY, dtype=torch.int64, device=device)
         zero = torch.zeros(n, device=device)
         record = Record(
-            belief=self.tracer.start(n),
+            belief=to_device(self.tracer.start(n), device),
             role=context.role,
             goal=context.goal,
             history=History(
@@ -165,12 +210,17 @@ class Observer:
             minutes_budget=context.minutes,
             override=none.clone(),
             veto=torch.zeros(n, a, dtype=torch.bool, device=device),
+            day=zero,
+            away=zero,
+            sitting=zero,
+            week=zero,
+            taken=zero + 1.0,
         )
         yes = torch.ones(n, dtype=torch.bool, device=device)
         for t in range(context.past_activity.shape[1]):
             record = self.update(record, context.past_activity[:, t], context.past_correct[:, t], zero, yes)
         last = record.last if context.last is None else context.last
-        return record._replace(step=torch.zeros_like(none), last=last)
+        return record._replace(step=torch.zeros_like(none), last=last, taken=zero + 1.0)
 
     def allowed(self, record: Record) -> Tensor:
         """Return (B, A) bool, what the automatic guards allow."""
@@ -203,7 +253,18 @@ class Observer:
         last = (record.last + 1) / record.veto.shape[1]  # 0 = none yet
         progress = torch.stack([record.last_correct, record.step / self.horizon, left, last], 1)
         belief = self.tracer.features(record.belief)
-        return torch.cat([self.tracer.mastery(record.belief), record.goal, belief, progress], 1)
+        parts = [self.tracer.mastery(record.belief), record.goal, belief, progress]
+        return torch.cat([*parts, self._context(record)] if self.context else parts, 1)
+
+    def _context(self, record: Record) -> Tensor:
+        role = torch.nn.functional.one_hot(record.role, len(self.catalog.roles)).float()
+        owed = self.mandatory[record.role]
+        todo = owed & (record.history.attempts == 0)
+        ahead = torch.where(todo, self.deadlines - record.day[:, None], torch.inf)
+        near = torch.exp(-ahead.amin(1).clamp_min(0.0) / WEEK)  # 1 = due now, 0 = nothing is due
+        times = torch.log1p(torch.stack([record.day, record.away, record.sitting / 10.0, record.week / 10.0], 1))
+        share = todo.sum(1) / owed.sum(1).clamp_min(1)
+        return torch.cat([role, times, torch.stack([record.taken, share, near], 1)], 1)
 
     def update(self, record: Record, activity: Tensor, correct: Tensor, minutes: Tensor, accepted: Tensor) -> Record:
         """Return the records after each learner was given `activity`; a declined one leaves only its time and answer.
@@ -219,12 +280,25 @@ class Observer:
             step=record.step + 1,
             minutes_used=record.minutes_used + minutes,
             override=torch.where(record.override == activity, NOBODY, record.override),
+            day=record.day + minutes / DAY,
+            sitting=record.sitting + minutes,
+            week=record.week + minutes,
+            taken=accepted.to(minutes.dtype),
         )
 
     def elapse(self, record: Record, days: Tensor) -> Record:
         """Return the records after `days` (B,) without an activity."""
         history = record.history._replace(since=record.history.since + days[:, None])
-        return record._replace(belief=self.tracer.elapse(record.belief, days), history=history)
+        later, back = record.day + days, days > BREAK
+        same_week = torch.floor(later / WEEK) == torch.floor(record.day / WEEK)
+        return record._replace(
+            belief=self.tracer.elapse(record.belief, days),
+            history=history,
+            day=later,
+            away=torch.where(back, days, record.away),
+            sitting=torch.where(back, 0.0, record.sitting),
+            week=torch.where(same_week, record.week, 0.0),
+        )
 
     def _lived(self, history: History, activity: Tensor, correct: Tensor, accepted: Tensor) -> History:
         at = activity[:, None]

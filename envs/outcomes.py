@@ -62,21 +62,26 @@ class NormalisedGain(Outcome):
 
 @dataclass(frozen=True)
 class TimeToMastery(Outcome):
-    """Minutes of study until every goal skill is truly mastered.
+    """Minutes of study until every goal skill is truly mastered; who never gets there counts the whole time budget.
 
-    Who never gets there counts the minutes spent, so a policy that wastes little time on learners who get nowhere looks
-    quick: read it beside the skills mastered, and do not reward it alone.
+    The restricted mean of survival analysis (Royston and Parmar 2013): a policy gains nothing by wasting little time on
+    learners who get nowhere. Without a budget there is nothing to charge: then read it beside the skills mastered.
     """
 
     threshold: float = 0.95
     title: ClassVar[str] = "Time to mastery"
-    unit: ClassVar[str] = "minutes, of those who never get there only the minutes spent: read it beside skills mastered"
+    unit: ClassVar[str] = "minutes; all of the budget for those who never get there"
     higher_is_better: ClassVar[bool] = False
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
         goal = student.context(before).goal > 0
         short = ((student.mastery(before) < self.threshold) & goal).any(1)
-        return response.minutes * short
+        spent = response.minutes * short
+        if response.spent is None:
+            return spent
+        missing = response.finished & ((student.mastery(after) < self.threshold) & goal).any(1)
+        left = (student.context(start).minutes - response.spent).clamp_min(0.0)
+        return spent + torch.where(missing & torch.isfinite(left), left, torch.zeros_like(left))
 
 
 @dataclass(frozen=True)
@@ -103,3 +108,30 @@ class Completion(Outcome):
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
         return response.accepted.to(response.minutes.dtype)
+
+
+@dataclass(frozen=True)
+class Clicks(Outcome):
+    """Activities opened, whether taken up or not: what a platform counts as engagement. Never a reward."""
+
+    title: ClassVar[str] = "Clicks"
+    unit: ClassVar[str] = "activities opened"
+    is_outcome: ClassVar[bool] = False
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        return torch.ones_like(response.minutes)
+
+
+@dataclass(frozen=True)
+class Satisfaction(Outcome):
+    """How learners rate the activities: what feels easy is liked, and what feels easy teaches little. Never a reward.
+
+    0 for learners who are not asked.
+    """
+
+    title: ClassVar[str] = "Satisfaction"
+    unit: ClassVar[str] = "ratings between -1 and 1, summed over activities"
+    is_outcome: ClassVar[bool] = False
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        return torch.zeros_like(response.minutes) if response.liked is None else response.liked

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, Self
 
+import torch
 from torch import Tensor
 
 from ..data.catalog import Catalog
@@ -31,10 +32,13 @@ class Response(NamedTuple):
     correct: Tensor  # (B,) float32 in [0, 1]
     minutes: Tensor  # (B,) float32, the time it took
     accepted: Tensor  # (B,) bool, False where the learner could not take the activity up and learnt nothing
-    finished: Tensor  # (B,) bool, True where the learner has nothing left to reach or has left
+    finished: Tensor  # (B,) bool, the learner has nothing left to reach or has left; to outcomes: the session is over
     days: Tensor | None = None  # (B,) float32, days until the learner is back; None = they come when told to
     left: Tensor | None = None  # (B,) bool, True where the learner has given the programme up; None = nobody does
     coach: Tensor | None = None  # (B,) float32, minutes of a coach's time that it took; None = none
+    liked: Tensor | None = None  # (B,) float32 in [-1, 1], how they rate the activity; None = nobody asks
+    spent: Tensor | None = None  # (B,) float32, minutes of the whole session so far; the classroom counts them
+    day: Tensor | None = None  # (B,) float32, days since enrolment; the classroom counts them
 
 
 class Student(ABC):
@@ -69,3 +73,21 @@ class Student(ABC):
     @abstractmethod
     def mastery(self, state: State) -> Tensor:
         """Return (B, K) in [0, 1], the true mastery of each skill; for outcomes and reports, never for agents."""
+
+    def kept(self, state: State, days: float | Tensor) -> Tensor:
+        """Return (B, K), the true mastery after `days` without teaching, spent by every learner with the same luck."""
+        role = self.context(state).role
+        nobody = torch.zeros_like(role)
+        away = torch.zeros(role.shape, device=role.device) + days
+        return self.mastery(self.elapse(state, away, Rng(0, nobody, nobody, nobody)))
+
+    def bridged(self, state: State) -> Tensor | None:
+        """Return (B, K) logits of the distance from course to job that practice close to the job has taken away.
+
+        None = these learners know no such distance.
+        """
+        return None
+
+    def p_quit(self, state: State) -> Tensor | None:
+        """Return (B,), the probability to leave the job within a month; None = these learners hold no job."""
+        return None

@@ -42,6 +42,9 @@ NUMBERS: dict[str, tuple[type, float]] = {
     "offline.epochs": (int, 0),
     "offline.sessions": (int, 1),
     "evaluation.learners": (int, 1),
+    "goodhart.cohorts": (int, 0),
+    "goodhart.learners": (int, 1),
+    "goodhart.evaluate_learners": (int, 1),
     "evaluation.seeds": (int, 1),
 }
 PLAIN: dict[str, tuple[type, ...]] = {
@@ -255,7 +258,7 @@ def fit_world(cfg: DictConfig, known: Facts) -> World:
         tracer = make(cfg.tracer, cfg.allow).fit(known.split.train if known.split else None, catalog)
     guards = {name: make(node, cfg.allow) for name, node in cfg.guards.items()}
     outcomes = {name: make(node, cfg.allow) for name, node in cfg.outcomes.items()}
-    observer = Observer(tracer, catalog, guards, cfg.horizon, cfg.window)
+    observer = Observer(tracer, catalog, guards, cfg.horizon, cfg.window, cfg.context)
     try:
         return World(student, observer, outcomes, dict(cfg.reward), Pace(cfg.pace.sitting, cfg.pace.gap_days))
     except ValueError as error:

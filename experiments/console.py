@@ -65,6 +65,13 @@ class Console:
         if total > done:
             self.say(f"{what}: {total - done} of {total}  {time.perf_counter() - started:.1f} s  {last}")
 
+    def goodhart(self, found: dict[str, Any]) -> None:
+        """Print what became of the outcomes where mere activity was rewarded."""
+        from .goodhart_page import sentences
+
+        for text in sentences(found) if found.get("goodhart") else []:
+            self.say(f"goodhart: {text}")
+
     def table(self, found: dict[str, Any]) -> None:
         """Print the outcome of each policy with its interval, best first."""
         primary = next(o for o in found["outcomes"] if o["name"] == found["primary"])

@@ -47,10 +47,10 @@ def table(world: World, contestants: Contestants, plays: dict[str, list[Play]], 
     best = best_heuristic(world, contestants, plays, primary)
     rows = []
     for name, (kind, _) in contestants.items():
-        values = {outcome: _interval(_learners(plays[name], outcome)) for outcome in world.outcomes}
+        values = {outcome: interval(learners(plays[name], outcome)) for outcome in world.outcomes}
         difference = None
         if kind == "trained" and best is not None:
-            pairs = st.paired_difference(_learners(plays[name], primary), _learners(plays[best], primary), seed=0)
+            pairs = st.paired_difference(learners(plays[name], primary), learners(plays[best], primary), seed=0)
             difference = {"against": best, "value": pairs.value, "low": pairs.low, "high": pairs.high}
         rows.append(
             {
@@ -77,13 +77,13 @@ def best_heuristic(world: World, contestants: Contestants, plays: dict[str, list
     """
     sign = 1.0 if world.outcomes[primary].higher_is_better else -1.0
     honest = [n for n, (kind, policy) in contestants.items() if kind in ("baseline", "floor") and policy.guarded]
-    return max(honest, key=lambda name: sign * _learners(plays[name], primary).mean(), default=None)
+    return max(honest, key=lambda name: sign * learners(plays[name], primary).mean(), default=None)
 
 
 def heldout(world: World, policy: Policy, seed: int, learners: int, primary: str) -> dict[str, float]:
     """Return the primary outcome of `policy` on held-out learners, with its interval."""
     values = play(world, policy, derive(seed, "heldout"), learners).values[primary].double().numpy()
-    return _interval(values)
+    return interval(values)
 
 
 def elsewhere(world: World, student: Student) -> World:
@@ -152,13 +152,15 @@ def tracing(tracer: Tracer, train: Log, test: Log, catalog: Catalog) -> dict[str
     }
 
 
-def _learners(plays: list[Play], outcome: str) -> np.ndarray:
+def learners(plays: list[Play], outcome: str) -> np.ndarray:
+    """Return the value of `outcome` of every learner of `plays`, one population after the other."""
     return torch.cat([p.values[outcome] for p in plays]).double().numpy()
 
 
-def _interval(values: np.ndarray) -> dict[str, float]:
-    interval = st.learner_interval(values, seed=0)
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
+def interval(values: np.ndarray) -> dict[str, float]:
+    """Return the mean of `values` with its 95 % interval over learners."""
+    found = st.learner_interval(values, seed=0)
+    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def _ratio(plays: list[Play], field: str) -> float:

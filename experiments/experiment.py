@@ -19,6 +19,7 @@ from ..envs.rng import derive
 from ..envs.students.sampled import SampledStudent
 from ..envs.validity.gate import refusal
 from . import evaluation as ev
+from . import goodhart
 from .build import check, facts, fit_student, fit_world, make_agent, make_baselines, sound
 from .console import Console
 from .offline_log import demand, logged
@@ -27,6 +28,7 @@ from .track import Track, store
 
 if TYPE_CHECKING:
     from ..agents.agent import Agent
+    from ..agents.loop import Play
     from ..envs.classroom import World
     from .build import Facts
 
@@ -120,6 +122,7 @@ class Experiment:
         with self.console.step("save bundle, evaluation and report"):
             self._save(world, agent, found)
         self.console.table(found)
+        self.console.goodhart(found)
         say(f"report: {self.run_.report}    bundle: {self.run_.bundle}    mlflow ui --backend-store-uri {store()}")
 
     def _world(self, known: Facts) -> World:
@@ -187,20 +190,22 @@ class Experiment:
             contestants["logged"] = ("baseline", log.policy)
         seeds = ev.populations(cfg.seed, e.seeds)
         plays = {}
-        also = dict(e.also or {}) if known.split else {}
+        also = {key: node for key, node in dict(e.also or {}).items() if node} if known.split else {}
         with self.console.progress("evaluate", len(contestants) * (1 + len(also))) as advance:
             for contestant, played in ev.contest(world, contestants, seeds, e.learners):
                 plays[contestant] = played
                 advance(contestant)
             others = []
-            for node in also.values():
+            for key, node in also.items():
                 away = ev.elsewhere(world, fit_student(node, known, cfg.allow))
                 there = {}
                 for contestant, played in ev.contest(away, contestants, seeds, e.learners):
                     there[contestant] = played
                     advance(contestant)
-                others.append({"student": _who(away), "policies": ev.table(away, contestants, there, cfg.primary)})
+                title = f"{_who(away)}, {key}" if _who(away) == _who(world) else _who(away)
+                others.append({"student": title, "policies": ev.table(away, contestants, there, cfg.primary)})
         rows = ev.table(world, contestants, plays, cfg.primary)
+        rewarded = self._goodhart(world, agent, plays)
         for row in rows:
             self.track.log(0, {f"{row['name']}/{o}": v["value"] for o, v in row["values"].items()})
         catalog = world.observer.catalog
@@ -236,6 +241,7 @@ class Experiment:
             "learning_curve": {key: history[key] for key in ("steps", "return", "heldout")},
             "pathway": ev.pathway(world, name, contestants[name][1], derive(cfg.seed, "pathway")),
             "other_students": others,
+            "goodhart": rewarded,
             "config": OmegaConf.to_yaml(cfg, resolve=True),
             "warnings": [
                 *_unfit(world),
@@ -243,6 +249,15 @@ class Experiment:
                 *(log.about["notes"] if log else []),
             ],
         }
+
+    def _goodhart(self, world: World, agent: Agent, plays: dict[str, list[Play]]) -> dict[str, Any] | None:
+        """Train and play the agent on mere activity; None where nothing learns or nobody wants to know."""
+        names = goodhart.proxies(world, [played for several in plays.values() for played in several])
+        if not (self.cfg.goodhart.cohorts and names and agent.state()):
+            return None
+        seeds = ev.populations(self.cfg.seed, self.cfg.evaluation.seeds)
+        with self.console.progress("reward mere activity", 1 + len(names)) as advance:
+            return goodhart.measure(self.cfg, world, names, seeds, self.run_.folder / "goodhart", advance)
 
     def _save(self, world: World, agent: Agent, found: dict[str, Any]) -> None:
         from .report import write_report

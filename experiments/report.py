@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from . import figures
 from .figures import Series
+from .goodhart_page import goodhart
 from .journey import mastery, pathway
 from .page import bullets, element, fact_list, figure, grid, how_to_repeat, page, paragraph, table, write
 from .standings import elsewhere, outcomes, robustness_note, tiles
@@ -94,6 +95,7 @@ def write_report(evaluation: Json, path: Path) -> Path:
     sections = [
         ("run", "What was run", _run(evaluation)),
         ("outcomes", "Which policy does best", outcomes(evaluation)),
+        ("goodhart", "What rewarding mere activity would do", goodhart(evaluation)),
         ("learning", "How the policy learned", _learning(evaluation)),
         ("mastery", "Mastery by skill over time", mastery(evaluation)),
         ("pathway", "One learner’s pathway", pathway(evaluation)),

@@ -13,6 +13,7 @@ from ...data.catalog import Catalog
 from ...data.log import Log
 from ...data.programmes import onboarding
 from ..rng import Purpose, Rng
+from ..rows import take
 from ..student import Context, Response, Student
 from .ssr_acquisition import Acquisition
 from .ssr_kinds import STANDARD, Kind
@@ -51,7 +52,7 @@ class SSR(Student):
         Each part is a frozen dataclass whose fields switch its mechanisms off: `acquisition`, `memory`, `motivation`,
         `population`, `material`. `coach_hours` a learner may have in all, `coach_days` between two times; a calendar
         shared by learners would make their lives depend on the batch, so each has an own one. `deadline`: days by which
-        mandatory activities are due. `job_use`: uses a week of each known goal skill at work while time goes by.
+        mandatory activities are due at the latest. `job_use`: uses of each known goal skill at work, a week.
     Limits
         Not modelled: friendships, prior courses, mood of the day, guessing strategies, partial answers. Coefficients of
         motivation are ours and only their margins are calibrated; see the validity card.
@@ -157,6 +158,22 @@ class SSR(Student):
         guess = lesson.kind.guess
         return guess + (p - guess) * torch.where(lesson.n_skills == 1, apart, torch.ones_like(apart))
 
+    def kept(self, state: SSRState, days: float | Tensor) -> Tensor:
+        """Return (B, K), the mastery after `days` without teaching; without use at work only time matters."""
+        if self.job_use > 0.0:
+            return super().kept(state, days)
+        return self.mastery(state._replace(now=state.now + days))
+
+    def bridged(self, state: SSRState) -> Tensor:
+        return state.transfer
+
+    def p_quit(self, state: SSRState) -> Tensor:
+        """Return (B,), .02 a month, less for who knows the role, is confident and accepted (Bauer et al. 2007)."""
+        goal = self.on(state.now.device).goals[state.role]
+        clarity = (self.mastery(state) * goal).sum(1) / goal.sum(1).clamp_min(1.0)
+        confidence = (state.belief * goal).sum(1) / goal.sum(1).clamp_min(1.0)
+        return self.motivation.p_quit(clarity, confidence, state.acceptance)
+
     def confidence(self, state: SSRState, rng: Rng) -> Tensor:
         """Return (B, K), what learners would say how sure they are of each skill, in [0, 1]; no tracer sees it."""
         difficulty = self.on(state.now.device).traits.difficulty
@@ -185,17 +202,29 @@ class SSR(Student):
         after = self._after(state, activity, lesson, slots, mind, taken, minutes)
         days = self._stops(after, lesson, u)
         over = after.now + days >= WEEK * self.population.weeks
-        return after, Response(
-            correct, minutes, taken, after.left | over, days, after.left, minutes * lesson.kind.coach * taken
-        )
+        # What is only watched or read feels easy (Bjork, Dunlosky and Kornell 2013), and what is easy is liked.
+        easy = torch.where(graded, share, torch.full_like(share, 0.9))
+        liked = self.motivation.liked(easy, after.engagement, lesson.kind.relevance) * taken
+        coach = minutes * lesson.kind.coach * taken
+        return after, Response(correct, minutes, taken, after.left | over, days, after.left, coach, liked)
 
     def elapse(self, state: SSRState, days: Tensor, rng: Rng) -> SSRState:
         """Return the states after `days`: reach fades by itself, who was away for an hour begins a new session.
 
         Mastery after a and then b days is that after a + b; engagement and workload wander once per absence.
         """
-        if not bool((days > 0).any()):
+        rows = (days > 0).nonzero()[:, 0]
+        if not len(rows):
             return state
+        if 2 * len(rows) > len(days):  # writing a few learners back is cheaper than carrying all along
+            moved = self._away(state, days, rng)
+        else:
+            some = self._away(take(state, rows), days[rows], take(rng, rows))
+            changed = ("now", "workload", "engagement", "session", "week", "last", "left")
+            moved = state._replace(**{f: getattr(state, f).index_copy(0, rows, getattr(some, f)) for f in changed})
+        return self._at_work(moved, days, rng) if self.job_use > 0.0 else moved
+
+    def _away(self, state: SSRState, days: Tensor, rng: Rng) -> SSRState:
         later, back = state.now + days, days > BREAK
         u = rng.uniform(Purpose.ELAPSE, 5).t().contiguous()
         radius = torch.sqrt(-2.0 * torch.log1p(-u[:2]))
@@ -205,7 +234,7 @@ class SSR(Student):
         fresh = self.motivation.refreshed(state.engagement, state.success, z[1])
         same_week = torch.floor(later / WEEK) == torch.floor(state.now / WEEK)
         nothing = torch.zeros_like(state.now)
-        moved = state._replace(
+        return state._replace(
             now=later,
             workload=torch.where(days > 0, workload, state.workload),
             engagement=torch.where(back, fresh, state.engagement),
@@ -214,7 +243,6 @@ class SSR(Student):
             last=torch.where(back, -1, state.last),
             left=state.left | (u[4] < self._p_leave(state, later)),
         )
-        return self._at_work(moved, days, rng) if self.job_use > 0.0 else moved
 
     def _p_leave(self, state: SSRState, later: Tensor) -> Tensor:
         if not self.motivation.leaves:
@@ -307,7 +335,9 @@ class SSR(Student):
         spent = state.week >= weekly
         due = torch.full_like(state.now, float("inf"))
         if state.todo.shape[1]:
-            due = torch.where(state.todo.any(1) & (state.now < self.deadline), self.deadline - state.now, due)
+            by = self.on(state.now.device).due.clamp_max(self.deadline)
+            ahead = by - state.now[:, None]
+            due = torch.where(state.todo & (ahead > 0), ahead, torch.inf).amin(1)
         gap = self.motivation.gap(u[3], state.engagement, state.workload, due).clamp_min(BREAK)
         next_week = WEEK * (torch.floor(state.now / WEEK) + 1.0) - state.now
         gap = torch.where(spent, torch.maximum(gap, next_week), gap)

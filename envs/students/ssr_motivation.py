@@ -49,6 +49,19 @@ class Motivation:
         """Return the running mean of success after one more graded answer."""
         return self.habit * success + (1.0 - self.habit) * correct
 
+    def liked(self, easy: Tensor, engagement: Tensor, relevance: Tensor) -> Tensor:
+        """Return the rating in [-1, 1] of an activity that felt `easy` (0 to 1); our construct, not calibrated."""
+        return 2.0 * logistic(4.0 * (easy - 0.6) + 0.5 * engagement + 0.5 * relevance) - 1.0
+
+    def p_quit(self, clarity: Tensor, confidence: Tensor, acceptance: Tensor) -> Tensor:
+        """Return the probability to leave the job within a month: .02 exp(-.5 z(clarity) - .3 z(confidence) - .4 z).
+
+        Role clarity, self-efficacy and social acceptance carry what onboarding does to turnover (Bauer et al. 2007, 70
+        samples); the coefficients, and the means and sds by which clarity and confidence are scaled, are ours.
+        """
+        x = -0.5 * (clarity - 0.4) / 0.2 - 0.3 * (confidence - 0.6) / 0.15 - 0.4 * acceptance
+        return (0.02 * torch.exp(x)).clamp_max(0.5)
+
     def p_stop(self, success: Tensor, engagement: Tensor, minutes: Tensor, usual: Tensor, relevance: Tensor) -> Tensor:
         """Return the probability to end the session now, after `minutes` of it; `usual` minutes are a normal one."""
         if not self.quits:

@@ -61,6 +61,7 @@ class KnownCatalog(NamedTuple):
     size: Tensor  # (G,) float32
     mandatory: Tensor  # (A,) int64, place among the mandatory activities, -1 none
     n_mandatory: int
+    due: Tensor  # (N,) days after enrolment by which each mandatory activity is due; inf = it does not say
 
     @staticmethod
     def of(catalog: Catalog, kinds: dict[str, Kind], material: Material, device: torch.device) -> KnownCatalog:
@@ -83,6 +84,7 @@ class KnownCatalog(NamedTuple):
             torch.from_numpy(np.bincount(group[group >= 0], minlength=1).clip(1)).float().to(device),
             torch.from_numpy(mandatory.astype(np.int64)).to(device),
             int(place[-1]),
+            torch.from_numpy(catalog.deadlines()[catalog.mandatory()]).to(device),
         )
 
 

@@ -89,7 +89,7 @@ def attempt(
     j: int,
     u: Tensor,
 ) -> tuple[Slots, Mind]:
-    """Return what problem `j` leaves; `u` (M + 2, b) uniforms: retrieval of each skill, answer, two-state leap."""
+    """Return what problem `j` leaves; uniforms `u` by row: retrieval of each skill, then, last, answer and leap."""
     kind, now = lesson.kind, (lesson.start + j * lesson.lasts)[:, None]
     days = now - slots.seen
     reach = memory.reach(days, slots.stability)
@@ -103,7 +103,7 @@ def attempt(
     skill = lesson.skill.gather(1, place[:, None])[:, 0]
     switched, group, apart = told_apart(lesson, mind, skill)
 
-    recalled = u[:-2].t().contiguous() < held  # (b, M)
+    recalled = u[: held.shape[1]].t() < held  # (b, M)
     all_recalled = every(recalled.float(), chosen)
     p = kind.guess + span * every(held, chosen) * apart
     p_now = kind.guess + span * all_recalled * apart

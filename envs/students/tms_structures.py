@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Structure:
-    """States, each a tuple of known skills; `moves` of one practice item each: (from state, to state, probability)."""
+    """States, each a tuple of known skills; `moves` of one practice item each: (from state, to state, probability).
 
-    states: tuple[tuple[int, ...], ...]
-    moves: tuple[tuple[tuple[int, int, float], ...], ...]
-    start: tuple[int, ...]  # learners start in one of these states, each as likely
-    edges: tuple[tuple[int, int], ...]  # (skill before, skill after)
+    As it stands: two skills, one after the other (EduSim's "binary").
+    """
+
+    states: tuple[tuple[int, ...], ...] = ((), (0,), (0, 1))
+    moves: tuple[tuple[tuple[int, int, float], ...], ...] = (((0, 1, 0.6),), ((1, 2, 0.7),))
+    start: tuple[int, ...] = (0, 1)  # learners start in one of these states, each as likely
+    edges: tuple[tuple[int, int], ...] = ((0, 1),)  # (skill before, skill after)
 
 
 def binary() -> Structure:
-    """Return two skills, one after the other (EduSim's "binary")."""
-    return Structure(((), (0,), (0, 1)), (((0, 1, 0.6),), ((1, 2, 0.7),)), (0, 1), ((0, 1),))
+    """Return EduSim's "binary"."""
+    return Structure()
 
 
 def tree() -> Structure:

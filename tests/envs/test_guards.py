@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trailmark.data.catalog import Activity, Catalog, Skill
 from trailmark.envs import guards
-from trailmark.envs.guards import Guard, KSSWalk, Offered, Prerequisites, TimeBudget
+from trailmark.envs.guards import Guard, KSSWalk, MandatoryFirst, Offered, Prerequisites, TimeBudget
 from trailmark.envs.observer import Observer, Record
 from trailmark.envs.rng import Rng
 from trailmark.envs.rows import take
@@ -24,7 +24,12 @@ from trailmark.envs.tracers.tally import Tally
 Known = Callable[[Observer, int, int], Record]
 Catalogs = st.SearchStrategy[Catalog]
 SEEDS = st.integers(0, 10_000)
-ANYWHERE = (Prerequisites(0.6), TimeBudget(), Offered())  # guards that fit any catalogue; KSSWalk fits one
+ANYWHERE = (
+    Prerequisites(0.6),
+    TimeBudget(),
+    Offered(),
+    MandatoryFirst(),
+)  # guards that fit any catalogue; KSSWalk fits one
 
 
 def observer_of(catalog: Catalog, *rules: Guard, horizon: int = 10) -> Observer:
@@ -92,6 +97,50 @@ def test_offered_in_words(data: st.DataObject, catalogs: Catalogs, known: Known,
     for i in range(5):
         role = catalog.roles[int(record.role[i])]
         assert allowed[i].tolist() == [not a.roles or role in a.roles for a in catalog.activities]
+
+
+def test_mandatory_first_in_words() -> None:
+    """90 minutes; two mandatory activities of 20, one of them due on day 10 and in need of skill a."""
+    skills = (Skill("a"), Skill("b", prerequisites=("a",)), Skill("c"))
+    rows = (("basics", "a"), ("exam", "b"), ("policy", "c"), ("talk", "c"))
+    catalog = Catalog(
+        skills,
+        tuple(
+            Activity(n, n, "e", (s,), 20.0, mandatory=n in ("exam", "policy"), deadline=10.0 if n == "exam" else None)
+            for n, s in rows
+        ),
+    )
+    observer = observer_of(catalog, MandatoryFirst(days=3.0))
+    start = in_order(observer)._replace(minutes_budget=torch.full((3,), 90.0))
+    everything, only = [True] * 4, [False, True, True, False]
+    early = start._replace(minutes_used=torch.tensor([0.0, 30.0, 31.0]))
+    assert observer.allowed(early).tolist() == [everything, everything, only]  # 20 must leave 40
+    short = start._replace(minutes_used=torch.full((3,), 55.0))  # too late for both: nothing can be saved by waiting
+    assert observer.allowed(short).tolist() == [everything] * 3
+    late = start._replace(day=torch.tensor([6.9, 7.0, 30.0]))
+    assert observer.allowed(late).tolist() == [everything, [True, True, False, False], [True, True, False, False]]
+    done = late._replace(attempts=torch.tensor([[0, 1, 0, 0]] * 3, dtype=torch.int16))
+    assert observer.allowed(done).tolist() == [everything] * 3
+    tight = done._replace(minutes_used=torch.full((3,), 60.0))
+    assert observer.allowed(tight).tolist() == [[False, False, True, False]] * 3
+
+
+def test_nothing_mandatory_forbids_nothing(programme: Catalog, known: Known) -> None:
+    observer = observer_of(programme, MandatoryFirst())
+    assert bool(observer.allowed(known(observer, 20, 3)).all())
+
+
+def test_kss_walk_knows_the_rule_of_2018() -> None:
+    kss, rng = KSS(towards=True), Rng.enrol(0, 0, 300)
+    assert kss.catalog is not None
+    observer = Observer(Tally().of(kss.catalog), kss.catalog, {"walk": KSSWalk(towards=True)}, 20)
+    state = kss.enrol(rng)
+    record = observer.start(kss.context(state))
+    allowed = KSSWalk(towards=True)(observer, record)
+    for concept in range(10):
+        _, response = kss.answer(state, torch.full((300,), concept), rng)
+        assert torch.equal(response.accepted, allowed[:, concept])
+    assert bool((allowed.sum(1) < KSSWalk()(observer, record).sum(1)).any())
 
 
 def test_kss_walk_is_what_kss_learners_accept() -> None:

@@ -205,8 +205,61 @@ def test_elapse_is_the_tracers(log: Log, programme: Catalog) -> None:
     assert torch.equal(later.belief.known, tracer.elapse(record.belief, days).known)
     assert bool((later.belief.known[1] < record.belief.known[1]).any())
     assert torch.equal(later.history.since, record.history.since + days[:, None])
-    later = later._replace(belief=record.belief, history=later.history._replace(since=record.history.since))
+    told = {"belief": record.belief, "day": record.day, "away": record.away, "history": record.history}
+    assert (later.day.tolist(), later.away.tolist()) == ([0.0, 9.0], [0.0, 9.0])
+    later = later._replace(**told)
     assert all(torch.equal(a, b) for a, b in zip(tensors(later), tensors(record), strict=True))
+
+
+def test_sessions_and_weeks_are_told_apart(programme: Catalog) -> None:
+    """An hour away ends a session; the week's minutes are forgotten when the week is over."""
+    observer = observer_of(programme)
+    record = given_to(observer, fresh(observer, 2), [0, 1])
+    assert (record.sitting.tolist(), record.week.tolist()) == ([7.0, 7.0], [7.0, 7.0])
+    record = observer.elapse(record, torch.tensor([0.01, 3.0]))
+    assert (record.sitting.tolist(), record.week.tolist()) == ([7.0, 0.0], [7.0, 7.0])
+    record = given_to(observer, record, [0, 1], accepted=False)
+    assert (record.sitting.tolist(), record.week.tolist()) == ([14.0, 7.0], [14.0, 14.0])
+    assert record.taken.tolist() == [0.0, 0.0]
+    record = observer.elapse(record, torch.tensor([7.0, 1.0]))
+    assert record.week.tolist() == [0.0, 14.0]
+    assert record.away.tolist() == [7.0, 1.0]
+    torch.testing.assert_close(record.day, torch.tensor([7.01, 4.0]) + 14.0 / 1440.0)
+
+
+def test_context_shows_role_time_and_deadlines(programme: Catalog) -> None:
+    due = {"read": 10.0, "drill": 30.0}
+    catalog = replace(
+        programme,
+        activities=tuple(replace(a, mandatory=a.id in due, deadline=due.get(a.id)) for a in programme.activities),
+    )
+    observer = replace(observer_of(catalog), context=True)
+    record = fresh(observer, 3)._replace(role=torch.tensor([0, 1, 1]), day=torch.tensor([3.0, 3.0, 3.0]))
+    attempts = torch.tensor([[0] * 7, [1, 0, 0, 0, 0, 0, 0], [1] * 7], dtype=torch.int32)
+    record = record._replace(history=record.history._replace(attempts=attempts))
+    seen = observer.observe(record)
+    context = observer.space.of(seen, "context")
+    assert context.shape == (3, 2 + 7)
+    assert context[:, :2].tolist() == [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+    torch.testing.assert_close(context[:, 2], torch.full((3,), 4.0).log())
+    assert context[:, 7].tolist() == [1.0, 0.5, 0.0]  # the share of what is mandatory that is open
+    torch.testing.assert_close(context[:, 8], torch.tensor([-7.0 / 7, -27.0 / 7, -torch.inf]).exp())
+    plain = observer_of(catalog).observe(record).features
+    assert torch.equal(plain, seen.features[:, : plain.shape[1]])
+
+
+def test_on_a_device_every_tensor_lies_there(programme: Catalog) -> None:
+    observer = observer_of(programme).on("meta")
+    shown = (
+        observer.offered,
+        observer.minutes,
+        observer.mandatory,
+        observer.deadlines,
+        observer.closes,
+        observer.leads,
+    )
+    padded = (observer.skills.index, observer.needs.real, observer.after.index, observer.tracer.skills.index)
+    assert {str(tensor.device) for tensor in (*shown, *padded)} == {"meta"}
 
 
 # ---------------------------------------------------------------------------------------------- the features

@@ -16,7 +16,7 @@ from trailmark.data.log import Log
 from trailmark.envs import outcomes
 from trailmark.envs.classroom import Classroom, Pace, World
 from trailmark.envs.observer import Observer
-from trailmark.envs.outcomes import Outcome, SkillsMastered, TimeToMastery
+from trailmark.envs.outcomes import Outcome, Satisfaction, SkillsMastered, TimeToMastery
 from trailmark.envs.rng import Rng
 from trailmark.envs.student import Context, Response, Student
 from trailmark.envs.students.sampled import SampledStudent
@@ -76,6 +76,8 @@ GOLDEN = {  # learners: on the way; with nothing to gain; who gets there and for
     "TimeToMastery": [10.0, 0.0, 0.0, 0.0],
     "SkillsMastered": [1.0, -1.0, -1.0, 0.0],
     "Completion": [1.0, 1.0, 0.0, 1.0],
+    "Clicks": [1.0, 1.0, 1.0, 1.0],
+    "Satisfaction": [0.0, 0.0, 0.0, 0.0],  # nobody is asked
 }
 
 
@@ -93,8 +95,28 @@ def test_says_what_it_is(name: str) -> None:
 
 
 def test_direction_and_kind() -> None:
-    assert [name for name, outcome in ALL.items() if not outcome.is_outcome] == ["Completion"]
+    assert [name for name, outcome in ALL.items() if not outcome.is_outcome] == [
+        "Clicks",
+        "Completion",
+        "Satisfaction",
+    ]
     assert [name for name, outcome in ALL.items() if not outcome.higher_is_better] == ["TimeToMastery"]
+
+
+def test_ratings_are_counted_where_they_are_asked_for() -> None:
+    asked = RESPONSE._replace(liked=torch.tensor([0.5, -1.0, 0.0, 1.0]))
+    assert Satisfaction()(Puppet(), START, BEFORE, asked, AFTER).tolist() == [0.5, -1.0, 0.0, 1.0]
+
+
+def test_who_never_gets_there_is_charged_the_whole_budget() -> None:
+    """60 minutes each. On the way and over: all that is left; with everything mastered, or not over: nothing more."""
+    done = AFTER._replace(mastery=torch.ones(4, 3))
+    over = RESPONSE._replace(finished=torch.ones(4, dtype=torch.bool), spent=torch.tensor([25.0, 45.0, 70.0, 40.0]))
+    outcome = TimeToMastery()
+    assert outcome(Puppet(), START, BEFORE, over, AFTER).tolist() == [10.0 + 35.0, 15.0, 0.0, 0.0]
+    assert outcome(Puppet(), START, BEFORE, over, done).tolist() == [10.0, 0.0, 0.0, 0.0]
+    still = over._replace(finished=torch.zeros(4, dtype=torch.bool))
+    assert outcome(Puppet(), START, BEFORE, still, AFTER).tolist() == [10.0, 0.0, 0.0, 0.0]
 
 
 def test_thresholds_are_settings() -> None:

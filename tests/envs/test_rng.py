@@ -65,6 +65,20 @@ def test_every_backend_draws_the_same(
         assert torch.equal(drawn, other)
 
 
+@pytest.mark.parametrize("n", [3, 70])
+def test_learners_may_draw_from_blocks_of_their_own(n: int) -> None:
+    rng, block = Rng.enrol(4, 10, n).at(2), torch.arange(n) % 3
+    expected = torch.stack([rng.uniform(Purpose.ANSWER, 6, block=b) for b in range(3)])
+    drawn = rng.uniform(Purpose.ANSWER, 6, block=block)
+    assert torch.equal(drawn, expected[block, torch.arange(n)])
+
+
+def test_a_long_batch_draws_what_its_parts_draw() -> None:
+    """Arrays are filled piece by piece; the pieces must join."""
+    whole = Rng.enrol(4, 0, 20_000).uniform(Purpose.ANSWER, 9)
+    assert torch.equal(whole[8_000:8_100], Rng.enrol(4, 8_000, 100).uniform(Purpose.ANSWER, 9))
+
+
 def test_a_uniform_is_the_top_24_bits_of_its_word() -> None:
     rng = Rng(0, torch.tensor([0]), torch.tensor([0]), torch.tensor([0]))
     words = philox(0, 0, 0, 2 << 16, 0, int(Purpose.ANSWER))

@@ -19,6 +19,8 @@ from trailmark.experiments import evaluation as measuring
 from trailmark.experiments import figures, report, verdict
 from trailmark.experiments import page as html
 from trailmark.experiments.figures import SMALL, shortened
+from trailmark.experiments.goodhart_page import goodhart as section
+from trailmark.experiments.goodhart_page import sentences
 from trailmark.experiments.runs import RunError
 
 SKILLS = ["Product basics", "<b>CRM", "Objection handling & closing", "Data privacy", "Forecasting", "Negotiation"]
@@ -97,6 +99,27 @@ def pathway() -> dict[str, Any]:
     return {"policy": "ppo", "learner": 17, "role": "sales", "goal": SKILLS[1:3], "steps": steps}
 
 
+def goodhart() -> dict[str, Any]:
+    """Rewarded for completions: a third more of them, clearly less learning, and time to mastery as it was."""
+
+    def row(name: str, title: str, gain: float, minutes: float, done: float) -> dict[str, Any]:
+        values = {
+            "learning_gain": span(gain, 0.01),
+            "time_to_mastery": span(minutes, 4.0),
+            "completion": span(done, 0.5),
+        }
+        return {"name": name, "title": title, "values": values, "differences": {}}
+
+    rows = [row("outcome", "rewarded: what counts", 0.30, 140.0, 30.0)]
+    rows.append(row("completion", "rewarded: completion", 0.21, 141.0, 40.0))
+    rows[1]["differences"] = {
+        "learning_gain": span(-0.09, 0.01),
+        "time_to_mastery": span(1.0, 3.0),
+        "completion": span(10.0, 0.6),
+    }
+    return {"cohorts": 15, "learners": 256, "rows": rows}
+
+
 def evaluation(difference: tuple[float, float, float] | None = (0.031, 0.024, 0.038)) -> dict[str, Any]:
     policies = [policy(row) for row in POLICIES]
     for number, one in enumerate(policies):
@@ -159,6 +182,7 @@ def evaluation(difference: tuple[float, float, float] | None = (0.031, 0.024, 0.
             "heldout": [{"step": 10_000 * i, **span(0.312 - 0.15 * math.exp(-i / 2.6), 0.009)} for i in range(13)],
         },
         "pathway": pathway(),
+        "goodhart": goodhart(),
         "other_students": [{"student": name, "policies": rows} for name, rows in elsewhere.items()],
         "config": "seed: 0\nagent:\n  _target_: trailmark.agents.ppo.PPO\n",
         "warnings": ["The sample is small: 80 held-out learners."],
@@ -681,3 +705,29 @@ def test_colours_grow_lighter_with_mastery() -> None:
     assert shades == sorted(shades)
     assert figures.colour(-1.0) == figures.colour(0.0)
     assert figures.colour(2.0) == figures.colour(1.0)
+
+
+def test_goodhart_says_what_is_won_and_what_is_lost() -> None:
+    said = sentences(evaluation())
+    assert said == [
+        "Rewarded for completion, the agent gets +10.0 [+9.4, +10.6] of it (33.3 % more), while learning gain changes "
+        "by \u22120.090 [\u22120.100, \u22120.080]; clearly worse: learning gain."
+    ]
+    text = "".join(tostring(part, encoding="unicode") for part in section(evaluation()))
+    assert text.count("\u25bc") == 2  # the legend, and the one outcome that suffers
+    assert "0.210 [0.200, 0.220] \u25bc" in text
+    assert "for 15 cohorts of 256 learners" in text
+    harmless = evaluation()
+    harmless["goodhart"]["rows"][1]["differences"]["learning_gain"] = span(-0.005, 0.01)
+    assert sentences(harmless)[0].endswith("; no outcome is clearly worse.")
+    slower = evaluation()
+    slower["goodhart"]["rows"][1]["differences"]["time_to_mastery"] = span(9.0, 3.0)
+    assert sentences(slower)[0].endswith("clearly worse: learning gain, time to mastery.")
+
+
+def test_goodhart_is_missed_without_a_fault() -> None:
+    without = evaluation()
+    del without["goodhart"]
+    assert "Not measured in this run" in tostring(section(without)[0], encoding="unicode")
+    without["goodhart"] = None
+    assert "Not measured in this run" in tostring(section(without)[0], encoding="unicode")
