@@ -19,7 +19,7 @@ class Arms(NamedTuple):
     learner is new and a session too short to try each activity twice.
     """
 
-    count: Tensor  # (L, A) float64
+    count: Tensor  # type: ignore[assignment] # (L, A) float64; hides tuple.count
     total: Tensor  # (L, A) float64
 
     @staticmethod

@@ -79,12 +79,16 @@ class Turn(NamedTuple):
 
 def live(room: Classroom, policy: Policy | Privileged) -> Iterator[Turn]:
     """Yield step after step of `room` under `policy` until every session is over."""
-    sighted = policy.watch(room) if isinstance(policy, Privileged) else None
+    choices = policy.watch(room) if isinstance(policy, Privileged) else _seen(room, policy)
     while bool(room.alive.any()):
-        seen = room.observation
-        probabilities = next(sighted) if sighted else policy(seen)
+        seen, probabilities = room.observation, next(choices)
         action = sample(probabilities, room.act()[:, 0])
         yield Turn(seen, probabilities, action, room.step(action))
+
+
+def _seen(room: Classroom, policy: Policy) -> Iterator[Tensor]:
+    while True:
+        yield policy(room.observation)
 
 
 def play(world: World, policy: Policy | Privileged, seed: int, learners: int, first: int = 0) -> Play:

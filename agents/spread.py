@@ -11,7 +11,7 @@ from torch import Tensor
 class Spread(NamedTuple):
     """Count, mean and sum of squared deviations, merged batch by batch (Chan, Golub and LeVeque 1979)."""
 
-    count: float = 0.0
+    count: float = 0.0  # type: ignore[assignment] # hides tuple.count, which nobody asks of a spread
     mean: float = 0.0
     square: float = 0.0
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .outcomes import Outcome
-from .outcomes_later import later
+from .rng import Rng
 from .student import Response, State, Student
 
 _LEAST = 1e-9  # added to a probability before its logarithm, as published
@@ -61,7 +61,7 @@ class RecallLogLikelihood(Outcome):
 
 def _recall(student: Student, state: State, pause: float) -> Tensor:
     """Return (B, K), never above 1."""
-    return (later(student, state, -pause) if pause else student.mastery(state)).clamp(0.0, 1.0)
+    return (_later(student, state, -pause) if pause else student.mastery(state)).clamp(0.0, 1.0)
 
 
 def _goal_mean(student: Student, state: State, value: Tensor) -> Tensor:
@@ -72,3 +72,11 @@ def _goal_mean(student: Student, state: State, value: Tensor) -> Tensor:
 def _sound(steps: int, pause: float, name: str) -> None:
     if steps < 1 or not pause >= 0:
         raise ValueError(f"{name}: {steps} steps, a pause of {pause} days; give 1 step or more, 0 days or more")
+
+
+def _later(student: Student, state: State, days: float) -> Tensor:
+    """Return (B, K), the true mastery after `days` without teaching; every learner spends them with the same luck."""
+    n = student.context(state).role
+    nobody = torch.zeros_like(n)
+    rng = Rng(0, nobody, nobody, nobody)
+    return student.mastery(student.elapse(state, torch.full(n.shape, days, device=n.device), rng))

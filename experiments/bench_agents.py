@@ -32,7 +32,7 @@ def main(words: list[str]) -> None:
 
     from ..agents.baselines import MasteryLearning, RandomLegal, WeakestAllowed
     from ..agents.loop import play
-    from .bench import bkt_world
+    from .bench_steps import bkt_world
 
     torch.set_num_threads(1)
     world, out = bkt_world(), Console(highlight=False, soft_wrap=True)

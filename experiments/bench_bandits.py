@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def main(words: list[str]) -> None:
             ("LinUCB", LinUCB(space, wide=True, per_minute=False)),
             ("linear Thompson, 32 draws", LinearThompson(space, wide=True, per_minute=False)),
         ):
-            rate = _rate(lambda agent=agent, learners=learners: _round(agent, space, learners), learners, args.seconds)
+            rate = _rate(partial(_round, agent, space, learners), learners, args.seconds)
             print(f"  trailmark {name:28s} {learners:5d} at a time  {rate:12,.0f}", flush=True)
     try:
         import mabwiser.mab as _  # noqa: F401

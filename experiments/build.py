@@ -284,5 +284,14 @@ def make_baselines(
     return {name: (node.kind, make(node.policy, cfg.allow, **known)) for name, node in cfg.baselines.items()}
 
 
+def deployable(policy: Policy | Privileged, name: str) -> Policy:
+    """Return `policy` if it could be deployed; ConfigError for a ceiling, which sees what nobody can."""
+    from ..agents.agent import Policy
+
+    if not isinstance(policy, Policy):
+        raise ConfigError(f"{name} sees the learners' hidden state: it is a ceiling, no policy to log or to learn from")
+    return policy
+
+
 def _known(space: Space, observer: Observer | None) -> dict[str, Any]:
     return {"space": space} if observer is None else {"space": space, "observer": observer}

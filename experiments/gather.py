@@ -39,7 +39,7 @@ def main(words: list[str]) -> None:
             raise ConfigError("gather runs one config: leave out --cfg and the like")
         with console.step("fit the learners' model"):
             world = fit_world(cfg, facts(cfg))
-        agent = make_agent(cfg, world.observer.space)
+        agent = make_agent(cfg, world.observer.space, world.observer)
     except (ConfigError, DataError) as error:
         complain(error)
     with console.progress("train", args.cohorts) as advance:

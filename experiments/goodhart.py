@@ -75,7 +75,7 @@ def _trained(cfg: DictConfig, world: World, folder: Path) -> Policy:
 
     budget = cfg.goodhart
     small = OmegaConf.merge(cfg, {"training": {"cohorts": budget.cohorts, "learners": budget.learners}})
-    agent = make_agent(small, world.observer.space)  # type: ignore[arg-type]
+    agent = make_agent(small, world.observer.space, world.observer)  # type: ignore[arg-type]
     if folder.exists():
         agent.restore(pack.read(folder)[1])
         return agent.decide()

@@ -58,19 +58,19 @@ def run(cell: Cell) -> Row:
 def _run(cell: Cell) -> Row:
     from ..agents.loop import play
     from ..agents.mixed import Mixed
-    from .build import make_agent, make_baselines
+    from .build import deployable, make_agent, make_baselines
     from .evaluation import populations
 
     cfg, world = _prepared(cell.words, cell.seed)
     steps = 0.0
     if cell.name == LOGGED or cell.baseline:
-        baselines = make_baselines(cfg, world.observer.space)
+        baselines = make_baselines(cfg, world.observer.space, world.observer)
         kind, policy = baselines[cell.log.policy if cell.name == LOGGED else cell.name]
         if cell.name == LOGGED:
-            kind, policy = "baseline", Mixed(policy, cell.log.epsilon)
+            kind, policy = "baseline", Mixed(deployable(policy, cell.log.policy), cell.log.epsilon)
     else:
         cfg = _composed((*cell.words, f"agent={cell.name}"), cell.seed)
-        agent = make_agent(cfg, world.observer.space)
+        agent = make_agent(cfg, world.observer.space, world.observer)
         kind = "trained" if agent.state() else "baseline"
         if kind == "trained":
             steps = _trained(agent, cfg, world, cell)
@@ -88,13 +88,14 @@ def _trained(agent: Agent, cfg: DictConfig, world: World, cell: Cell) -> float:
     from ..agents.loop import train
     from ..agents.mixed import Mixed
     from ..agents.offline import study, write_down
-    from .build import make_baselines
+    from .build import deployable, make_baselines
 
     if not agent.offline:
         t = cfg.training
         return sum(m["steps"] for m in train(world, agent, cell.seed, t.learners, 0, t.cohorts))
     log = cell.log
-    policy = Mixed(make_baselines(cfg, world.observer.space)[log.policy][1], log.epsilon)
+    chosen = make_baselines(cfg, world.observer.space, world.observer)[log.policy][1]
+    policy = Mixed(deployable(chosen, log.policy), log.epsilon)
     steps = write_down(world, policy, cell.seed, log.learners)
     for _ in study(steps, agent, cell.seed, log.sessions, 0, log.epochs):
         pass

@@ -33,7 +33,7 @@ def main(words: list[str]) -> None:
     from ..data.errors import did_you_mean
     from ..envs import pack
     from ..envs.rng import derive
-    from .build import ConfigError, check, make_baselines
+    from .build import ConfigError, check, deployable, make_baselines
     from .compose import complain
     from .console import Console
     from .evidence.explore import Exploring
@@ -48,9 +48,9 @@ def main(words: list[str]) -> None:
         cfg.allow = args.allow  # trust is said anew, never read from a file
         check(OmegaConf.to_container(cfg, resolve=True), cfg.allow)
         world = pack.load(run.world, cfg.allow)
-        baselines = make_baselines(cfg, world.observer.space)
+        baselines = make_baselines(cfg, world.observer.space, world.observer)
         if args.policy in baselines:
-            policy = baselines[args.policy][1]
+            policy = deployable(baselines[args.policy][1], args.policy)
         elif args.policy and not Path(args.policy).is_dir():
             near = did_you_mean(args.policy, baselines)
             raise ConfigError(f"--policy {args.policy}: no baseline and no folder. {near}There are: {list(baselines)}")
