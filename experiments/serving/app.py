@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Res
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
+from . import view
 from .asks import DecisionAsk, Decisions, Enrolment, EventAsk, Events, Name, NewKey, Stop, Word
 from .desk import ClashError, Desk, MissingError
 from .keys import Caller, caller, issue
@@ -147,12 +148,12 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
     async def queue(who: CoachKey) -> Response:
         """List the learners who need a person, the most urgent first."""
         stopped = await turn.read(lambda: desk.stopped(who.tenant))
-        return _said({"stopped": stopped, "learners": await turn.read(lambda: desk.queue(who.tenant))})
+        return _said({"stopped": stopped, "learners": await turn.read(lambda: view.queue(desk, who.tenant))})
 
     @app.get("/learners/{learner}", responses=wrong)
     async def look(learner: Name, who: CoachKey) -> Response:
         """Show one learner: mastery, what comes next and why."""
-        return _said(await turn.read(lambda: desk.look(who.tenant, learner)))
+        return _said(await turn.read(lambda: view.look(desk, who.tenant, learner)))
 
     @app.get("/learners/{learner}/trail", responses=wrong)
     async def trail(

@@ -11,7 +11,8 @@ import numpy as np
 
 from .engine import NOBODY, Engine, Happening, Record, Sight, choose
 from .handover import HandOver
-from .store import Entry, Learner, Store
+from .relive import relived, spoken
+from .store import Learner, Store
 
 DAY = 86400.0
 
@@ -46,41 +47,17 @@ class Desk:
                 found["said"] = before.body["answer"]
             yield found
 
-    def _learner(self, tenant: str, name: str) -> tuple[Learner, Record]:
+    def known(self, tenant: str, name: str) -> tuple[Learner, Record]:
+        """Return one learner and the record under today's bundle; MissingError when the tenant has none such."""
         learner = self.store.learner(tenant, name)
         if learner is None:
             raise MissingError(f"no learner {name!r}; enrol first")
         if learner.bundle != self.engine.digest:
-            return learner, self._again(tenant, learner)
+            return learner, relived(self.engine, self.store, tenant, learner)
         return learner, self.engine.unpack([learner.record])
 
-    def _again(self, tenant: str, learner: Learner) -> Record:
-        """Return the record under today's bundle, lived again from the ledger; activities it lacks leave their time."""
-        record: Record | None = None
-        after = 0
-        while lines := self.store.ledger(tenant, learner.id, after):
-            after = lines[-1].seq
-            for line in lines:
-                record = self._relive(record, line)
-        if record is None:
-            raise MissingError(f"learner {learner.id!r} has no enrolment in the ledger")
-        return record
-
-    def _relive(self, record: Record | None, line: Entry) -> Record | None:
-        said = line.body
-        if line.kind == "enrol":
-            past = [(a, c) for a, c in said["past"] if a in self.engine.index]
-            role = said["role"] if said["role"] in self.engine.about["roles"] else None
-            return self.engine.enrol(role, said["minutes"], past)
-        if record is None or line.kind not in ("event", "override", "veto"):
-            return record
-        place = self.engine.index.get(said["activity"], NOBODY) if said["activity"] is not None else NOBODY
-        if line.kind == "event":
-            lived = Happening(said["days"], place, said["correct"], said["minutes"], said["accepted"])
-            return self.engine.step(record, [lived])[0]
-        return _spoken(record, line.kind, place, said["on"])
-
-    def _days(self, learner: Learner, days: float | None, time: float) -> float:
+    def days_since(self, learner: Learner, days: float | None, time: float) -> float:
+        """Return `days` where they were said, else the days from the learner's latest event to `time`."""
         return max(0.0, (time - learner.seen) / DAY) if days is None else days
 
     def enrol(
@@ -124,9 +101,9 @@ class Desk:
             return answer
 
     def _lived(self, tenant: str, name: str, said: dict[str, Any]) -> tuple[dict[str, Any], Learner, dict[str, Any]]:
-        learner, record = self._learner(tenant, name)
+        learner, record = self.known(tenant, name)
         now = self.clock() if said.get("time") is None else said["time"]
-        days = self._days(learner, said.get("days"), now)
+        days = self.days_since(learner, said.get("days"), now)
         place = NOBODY if said.get("activity") is None else self.engine.activity(said["activity"])
         happening = Happening(days, place, said["correct"], said["minutes"], said["accepted"])
         _, before = self.engine.step(record, [Happening(days)])
@@ -140,7 +117,7 @@ class Desk:
                 state.pop("override")
         if said.get("confidence") is not None:
             state["confidence"] = said["confidence"]
-        attention = self._attention(state, after, sight, 0.0) or learner.attention
+        attention = self.attention(state, after, sight, 0.0) or learner.attention
         fresh = Learner(name, self.engine.digest, self.engine.pack(after), max(now, learner.seen), state, attention)
         answer: dict[str, Any] = {"learner": name, "attention": attention}
         if place != NOBODY:
@@ -148,7 +125,8 @@ class Desk:
         kept = ("activity", "correct", "minutes", "accepted", "confidence", "note", "decision")
         return answer, fresh, {key: said.get(key) for key in kept} | {"days": days, "bundle": self.engine.digest}
 
-    def _attention(self, state: dict[str, Any], record: Record, sight: Sight, days: float) -> str | None:
+    def attention(self, state: dict[str, Any], record: Record, sight: Sight, days: float) -> str | None:
+        """Return why a person should look at a learner, None when nobody need."""
         if bool(sight.handover[0]):
             return "nothing is allowed for this learner now"
         tried = record["record.history.attempts"][0]
@@ -184,8 +162,8 @@ class Desk:
                     raise ClashError(f"request {request!r} stands twice in one batch; use a new id for each")
                 seen.add(request)
                 now = self.clock() if time is None else time
-                learner, record = self._learner(tenant, name)
-                fresh.append((i, learner, record, now, self._days(learner, days, now)))
+                learner, record = self.known(tenant, name)
+                fresh.append((i, learner, record, now, self.days_since(learner, days, now)))
             if fresh:
                 columns = {name: np.concatenate([f[2][name] for f in fresh]) for name in fresh[0][2]}
                 whole, sights = self.engine.step(columns, [Happening(f[4]) for f in fresh])
@@ -223,7 +201,7 @@ class Desk:
         paused = (stopped or bool(learner.state.get("paused"))) and not pinned
         nothing = bool(sight.handover[0]) and bool(vetoed[self.engine.about["fallback"]])
         allowed = np.flatnonzero(sight.mask[0])
-        attention = self._attention(learner.state, record, sight, days) or learner.attention
+        attention = self.attention(learner.state, record, sight, days) or learner.attention
         answer: dict[str, Any] = {"learner": name, "request": request, "activity": None, "propensity": None}
         answer |= {"suggestions": [], "paused": paused, "attention": attention, "bundle": self.engine.digest}
         if not paused and not nothing:
@@ -273,12 +251,12 @@ class Desk:
         with self._once(tenant, kind, request, name) as once:
             if "said" in once:
                 return dict(once["said"])
-            learner, record = self._learner(tenant, name)
+            learner, record = self.known(tenant, name)
             state, attention = dict(learner.state), learner.attention
             place = NOBODY if activity is None else self.engine.activity(activity)
             if kind == "veto" and place == NOBODY:
                 raise ValueError("a veto names an activity")
-            record = _spoken(record, kind, place, on)
+            record = spoken(record, kind, place, on)
             word = {"by": who, "why": why, "activity": activity, "time": self.clock()}
             if kind == "override":
                 state.pop("override", None)
@@ -318,60 +296,3 @@ class Desk:
         """Return whether all automation of the tenant is paused."""
         found = self.store.rows("SELECT value FROM meta WHERE name = ?", [f"stop:{tenant}"])
         return bool(found) and found[0][0] == "1"
-
-    def look(self, tenant: str, name: str) -> dict[str, Any]:
-        """Return one learner as a person wants to see it: mastery, the pathway, what comes next and why."""
-        learner, record = self._learner(tenant, name)
-        days = self._days(learner, None, self.clock())
-        now, sight = self.engine.step(record, [Happening(days)])
-        skills, goal, mask = self.engine.about["skills"], now["record.goal"][0] > 0, sight.mask[0]
-        order = [int(i) for i in np.argsort(-sight.probabilities[0], kind="stable") if mask[i]][:5]
-        vetoed = [self.engine.activities[i]["id"] for i in np.flatnonzero(now["record.veto"][0])]
-        return {
-            "learner": name,
-            "state": learner.state,
-            "attention": self._attention(learner.state, now, sight, days) or learner.attention,
-            "stopped": self.stopped(tenant),
-            "days_since": days,
-            "mastery": [
-                {"skill": s["id"], "title": s["title"], "mastery": float(sight.mastery[0, i]), "goal": bool(goal[i])}
-                for i, s in enumerate(skills)
-            ],
-            "next": [
-                {
-                    "activity": self.engine.activities[i]["id"],
-                    "title": self.engine.activities[i]["title"],
-                    "probability": float(sight.probabilities[0, i]),
-                    "reasons": list(self.engine.why(now, sight, i)),
-                }
-                for i in order
-            ],
-            "vetoed": vetoed,
-        }
-
-    def queue(self, tenant: str) -> list[dict[str, Any]]:
-        """Return the learners whom a person should look at, the most urgent first; those beyond capacity wait."""
-        now = self.clock()
-        found = [
-            (one.attention or self.rule.away((now - one.seen) / DAY), one)
-            for one in self.store.waiting(tenant, now - self.rule.away_days * DAY)
-        ]
-        found.sort(key=lambda pair: (self.rule.urgency(pair[0]), pair[1].seen))
-        return [
-            {"learner": one.id, "reason": reason, "seen": one.seen, "waits": i >= self.rule.capacity}
-            for i, (reason, one) in enumerate(found)
-        ]
-
-
-def _spoken(record: Record, kind: str, place: int, on: bool) -> Record:
-    """Return a record after a person's word; a veto takes an older choice of the same activity back."""
-    if kind == "override":
-        return record | {"record.override": np.array([place if on else NOBODY], np.int64)}
-    if kind != "veto" or place == NOBODY:
-        return record
-    veto = record["record.veto"].copy()
-    veto[0, place] = on
-    override = record["record.override"].copy()
-    if on and override[0] == place:
-        override[0] = NOBODY
-    return record | {"record.veto": veto, "record.override": override}

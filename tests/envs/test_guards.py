@@ -119,7 +119,8 @@ def test_mandatory_first_in_words() -> None:
     assert observer.allowed(short).tolist() == [everything] * 3
     late = start._replace(day=torch.tensor([6.9, 7.0, 30.0]))
     assert observer.allowed(late).tolist() == [everything, [True, True, False, False], [True, True, False, False]]
-    done = late._replace(attempts=torch.tensor([[0, 1, 0, 0]] * 3, dtype=torch.int16))
+    attempts = torch.tensor([[0, 1, 0, 0]] * 3, dtype=torch.int32)
+    done = late._replace(history=late.history._replace(attempts=attempts))
     assert observer.allowed(done).tolist() == [everything] * 3
     tight = done._replace(minutes_used=torch.full((3,), 60.0))
     assert observer.allowed(tight).tolist() == [[False, False, True, False]] * 3

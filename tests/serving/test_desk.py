@@ -19,6 +19,7 @@ from trailmark.envs.worlds import onboarding_world
 from trailmark.experiments.serving.desk import ClashError, Desk, MissingError
 from trailmark.experiments.serving.engine import Engine, EngineError, Happening, choose
 from trailmark.experiments.serving.handover import HandOver
+from trailmark.experiments.serving.view import queue
 
 T = "tenant"
 
@@ -165,19 +166,19 @@ def test_who_needs_a_person(desk: Desk, happenings: list[dict[str, Any]], words:
     for i, one in enumerate(happenings):
         said = desk.event(T, f"e{i}", "ada", one | {"activity": first if one["activity"] else None})
     assert words in said["attention"]
-    assert [one["learner"] for one in desk.queue(T)] == ["ada"]
+    assert [one["learner"] for one in queue(desk, T)] == ["ada"]
     desk.say(T, "s", "ada", "coach", "seen", None, True, "we talked")
     if "wheel" not in words:
-        assert desk.queue(T) == []
+        assert queue(desk, T) == []
 
 
 def test_who_stays_away_is_queued_and_those_beyond_capacity_wait(desk: Desk, clock: Any) -> None:
     desk.rule = HandOver(capacity=2)
     enrolled(desk, "ada", "bob", "cyd")
-    assert desk.queue(T) == []
+    assert queue(desk, T) == []
     clock.now += 20 * 86400
-    assert [one["waits"] for one in desk.queue(T)] == [False, False, True]
-    assert "away for 20 days" in desk.queue(T)[0]["reason"]
+    assert [one["waits"] for one in queue(desk, T)] == [False, False, True]
+    assert "away for 20 days" in queue(desk, T)[0]["reason"]
 
 
 def test_the_record_is_lived_again_under_another_bundle(desk: Desk, folder: Path) -> None:
@@ -189,7 +190,7 @@ def test_the_record_is_lived_again_under_another_bundle(desk: Desk, folder: Path
     stored = desk.store.learner(T, "ada")
     assert stored is not None
     desk.store.put(T, stored._replace(bundle="of another time", record=b"unreadable"))
-    _, again = desk._learner(T, "ada")
+    _, again = desk.known(T, "ada")
     assert desk.engine.pack(again) == stored.record
 
 
