@@ -58,8 +58,9 @@ def reasons(found: Json) -> list[str]:
     for e in found["effects"]:
         if not e["missing"] and not e["passed"]:
             wrong = [c for c in e["checks"] if not c["passed"]]
+            more = f"; and {len(wrong) - 2} more" if len(wrong) > 2 else ""
             parts = "; ".join(f"{c['what']} {_text(c['ours']['value'])}, band {band(c)}" for c in wrong[:2])
-            said.append(f"{e['name']} ({e['title']}): {parts}{'; ...' if len(wrong) > 2 else ''}.")
+            said.append(f"{e['name']} ({e['title']}): {parts}{more}.")
     telling = found["classifier"]
     if not telling["missing"] and telling["auc"]["value"] > 0.65:
         t = telling["telling"]
