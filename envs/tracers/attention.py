@@ -117,8 +117,8 @@ def attend_now(
 ) -> Tensor:
     """Return (B, Q, D): Q candidates `x` (B, Q, D) for the present step, after each attended to the memory.
 
-    held: (B,) how many of the memory's answers count. own: keys and values (B, Q, D) of the candidates themselves, where a step sees itself.
-    Each learner's rows are the same in any batch.
+    held: (B,) how many of the memory's answers count. own: keys and values (B, Q, D) of the candidates themselves,
+    where a step sees itself. Each learner's rows are the same in any batch.
     """
     scale = math.sqrt(x.shape[-1] // heads)
     q = split(b.to_query(x), heads)

@@ -34,7 +34,7 @@ class Looks:
     def untrained(
         catalog: Catalog, width: int, size: float, per_skill: bool, items: bool, generator: torch.Generator
     ) -> Looks:
-        """Return random embeddings with values of about `size`: small ones let skills begin alike and learn together."""
+        """Return random embeddings of about `size`: small ones let skills begin alike and learn together."""
         k = len(catalog.skill_ids)
         return Looks(
             concept=size * torch.randn(k, width, generator=generator),

@@ -172,6 +172,15 @@ def test_filled_places_change_nothing(tracer: Model, held_out: Log, programme: C
     assert torch.allclose(a, b[:, : a.shape[1]], atol=1e-5)
 
 
+def test_learners_of_one_answer_can_be_learned_from(tracer: Model, log: Log, programme: Catalog) -> None:
+    """They make batches of one step, in which strict attention has nothing to attend to."""
+    short = Log(log.frame.drop_duplicates("learner").reset_index(drop=True), "short")
+    told = list(replace(tracer, parameters=None, epochs=2).epochs_of(short, programme))
+    assert all(math.isfinite(epoch.loss) for epoch in told)
+    logits, _ = predicted(network(tracer), tracer.fitted(), short.sequences(programme), 900, 40)
+    assert np.abs(torch.sigmoid(logits).numpy() - predictions(tracer, short, programme)).max() < 1e-5
+
+
 def answered(tracer: Model, steps: range, n: int = 3) -> object:
     belief = tracer.start(n)
     for t in steps:

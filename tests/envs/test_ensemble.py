@@ -14,6 +14,7 @@ from trailmark.data.catalog import Catalog
 from trailmark.data.log import Log
 from trailmark.envs.pack import load, save
 from trailmark.envs.replay import predictions
+from trailmark.envs.rng import Purpose, Rng
 from trailmark.envs.tracer import Evidence
 from trailmark.envs.tracers.bkt import BKT
 from trailmark.envs.tracers.dkt import DKT
@@ -48,7 +49,8 @@ def test_no_copy_is_on_both_sides_of_a_split(log: Log) -> None:
     ):
         parts = resampled(names, 0, 0.2).split(9, 0.1, 0.0)
         sides = [{name.split("#")[0] for name in part.learners} for part in (parts.train, parts.valid)]
-        assert sides[0] and sides[1] and not sides[0] & sides[1]
+        assert all(sides)
+        assert not sides[0] & sides[1]
         assert len(sides[1]) == len(parts.valid.learners)
     assert sides[1] == set(names.split(0, 0.1, 0.0).valid.learners)
 
@@ -106,14 +108,12 @@ def test_several_predict_better_than_one(log: Log, held_out: Log, programme: Cat
 
 
 def test_members_that_hide_a_state_are_settled_each(log: Log, programme: Catalog, tmp_path: Path) -> None:
-    from trailmark.envs.rng import Purpose, Rng
-
     model = Ensemble(BKT(classes=1), members=2).fit(log, programme)
     rng = Rng.enrol(0, 0, 5)
-    settled = model.settle(model.draw(rng), rng, list(Purpose)[0])
+    settled = model.settle(model.draw(rng), rng, next(iter(Purpose)))
     for i in range(2):
         one = model.member(i)
-        expected = one.mastery(one.settle(one.draw(rng), rng, list(Purpose)[0]))
+        expected = one.mastery(one.settle(one.draw(rng), rng, next(iter(Purpose))))
         assert torch.equal(one.mastery(settled.members[i]), expected)
     save(model, tmp_path / "model")
     assert torch.equal(load(tmp_path / "model").predict(model.start(3)), model.predict(model.start(3)))
