@@ -10,13 +10,13 @@ from importlib.metadata import version
 
 VERBS = {
     "train": "fit, simulate, train, evaluate, track, export and report one experiment (Hydra overrides; -m for many)",
-    "fit": "fit one knowledge-tracing model and judge it on learners never seen",
+    "fit": "fit knowledge-tracing models and judge them on learners never seen (-m for several; resume=ID)",
     "evaluate": "play a run's policy again, on more learners or on learners of another kind",
     "compare": "set finished runs side by side, with intervals over seeds",
     "report": "write a run's HTML report again",
     "export": "copy a run's policy bundle to a folder",
     "recommend": "ask a policy bundle for the next activities of one learner",
-    "bench": "measure steps and samples per second on this machine",
+    "bench": "measure speeds on this machine (steps, learners), and tracers on public data (tracing)",
 }
 
 
