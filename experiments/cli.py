@@ -12,6 +12,7 @@ VERBS = {
     "train": "fit, simulate, train, evaluate, track, export and report one experiment (Hydra overrides; -m for many)",
     "fit": "fit one knowledge-tracing model and judge it on learners never seen",
     "gather": "play a policy in simulation and write its steps down, for offline agents",
+    "fit": "fit knowledge-tracing models and judge them on learners never seen (-m for several; resume=ID)",
     "evaluate": "play a run's policy again, on more learners or on learners of another kind",
     "compare": "set finished runs side by side, with intervals over seeds",
     "leaderboard": "play every agent on every benchmark task with several seeds; one table, one picture",
@@ -24,6 +25,7 @@ VERBS = {
     "simulate-log": "let a policy teach simulated learners and write its decision log",
     "ope": "estimate from a decision log what another policy would achieve, and whether to believe it",
     "bench": "measure steps and samples per second on this machine",
+    "bench": "measure speeds on this machine (steps, learners), and tracers on public data (tracing)",
 }
 
 
