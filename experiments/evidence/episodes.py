@@ -65,7 +65,7 @@ class Episodes:
     @cached_property
     def discounts(self) -> Array:
         """(T,) discount to the power of the step."""
-        return np.asarray(self.discount ** np.arange(self.reward.shape[1]))
+        return np.power(self.discount, np.arange(self.reward.shape[1], dtype=np.float64))
 
     @cached_property
     def rho(self) -> Array:

@@ -10,7 +10,7 @@ from trailmark.experiments.evidence.faults import clean, faults, planted
 from trailmark.experiments.evidence.finding import Verdict, by_p, graded, worst
 from trailmark.experiments.evidence.intervals import Clusters
 
-LEARNERS = 250
+LEARNERS = 200
 
 
 @pytest.mark.parametrize("fault", faults())
@@ -21,7 +21,7 @@ def test_planted_fault_is_seen(fault: str) -> None:
 
 def test_clean_logs_raise_no_red_flag() -> None:
     """Twenty of them: `trailmark bench ope --faults 20`."""
-    for seed in (1, 2):
+    for seed in (1,):
         assert worst(clean(kss_world(), LEARNERS, seed).all) < Verdict.DO_NOT
 
 
