@@ -76,12 +76,21 @@ class Turn(NamedTuple):
 
 def live(room: Classroom, policy: Policy | Privileged) -> Iterator[Turn]:
     """Yield step after step of `room` under `policy` until every session is over."""
-    sighted = policy.watch(room) if isinstance(policy, Privileged) else None
+    choices = _choices(room, policy)
     while bool(room.alive.any()):
         seen = room.observation
-        probabilities = next(sighted) if sighted else policy(seen)
+        probabilities = next(choices)
         action = sample(probabilities, room.act()[:, 0])
         yield Turn(seen, probabilities, action, room.step(action))
+
+
+def _choices(room: Classroom, policy: Policy | Privileged) -> Iterator[Tensor]:
+    """Yield (B, A) probabilities before every step of `room`."""
+    if isinstance(policy, Privileged):
+        yield from policy.watch(room)
+    else:
+        while True:
+            yield policy(room.observation)
 
 
 def play(world: World, policy: Policy | Privileged, seed: int, learners: int, first: int = 0) -> Play:

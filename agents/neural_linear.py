@@ -135,7 +135,7 @@ def _hidden(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    linear = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    linear: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out)
     nn.init.orthogonal_(linear.weight, generator=generator)
     nn.init.zeros_(linear.bias)
     return linear
