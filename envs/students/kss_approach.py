@@ -29,4 +29,5 @@ class KSSApproach(Outcome):
             raise TypeError(f"KSSApproach knows KSS learners, not {type(student).__name__}")
         passing = ability_at(0.5, student.difficulty, after.ability.device)
         missing = (passing - before.ability).clamp_min(0.0) - (passing - after.ability).clamp_min(0.0)
-        return (missing * after.goal).sum(1)
+        gained: Tensor = (missing * after.goal).sum(1)
+        return gained
