@@ -19,7 +19,7 @@ class Arms(NamedTuple):
     learner is new and a session too short to try each activity twice.
     """
 
-    count: Tensor  # type: ignore[assignment] # (L, A) float64; hides tuple.count
+    tries: Tensor  # (L, A) float64
     total: Tensor  # (L, A) float64
 
     @staticmethod
@@ -31,20 +31,20 @@ class Arms(NamedTuple):
 
     def add(self, levels: Tensor, action: Tensor, reward: Tensor, discount: float = 1.0) -> Arms:
         """Return the statistics after N trials, all (N,); what was known before counts `discount` times."""
-        a = self.count.shape[1]
+        a = self.tries.shape[1]
         flat = levels * a + action
-        count = torch.zeros(self.count.numel(), dtype=torch.float64).index_add_(
+        count = torch.zeros(self.tries.numel(), dtype=torch.float64).index_add_(
             0, flat, torch.ones_like(reward).double()
         )
         total = torch.zeros_like(count).index_add_(0, flat, reward.double())
         return Arms(
-            self.count * discount + count.view_as(self.count), self.total * discount + total.view_as(self.total)
+            self.tries * discount + count.view_as(self.tries), self.total * discount + total.view_as(self.total)
         )
 
     @property
     def mean(self) -> Tensor:
         """(L, A), the mean reward; 0 where never tried."""
-        return self.total / self.count.clamp_min(1e-9)
+        return self.total / self.tries.clamp_min(1e-9)
 
 
 def level(observation: Observation, levels: int) -> Tensor:

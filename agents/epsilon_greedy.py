@@ -61,7 +61,7 @@ class EpsilonGreedy(Agent):
         return {"reward": float(reward.mean())}
 
     def state(self) -> State:
-        return {"count": self._arms.count.clone(), "total": self._arms.total.clone()}
+        return {"count": self._arms.tries.clone(), "total": self._arms.total.clone()}
 
     def restore(self, state: State) -> None:
         self._arms = Arms(state["count"].clone(), state["total"].clone())

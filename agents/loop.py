@@ -79,16 +79,21 @@ class Turn(NamedTuple):
 
 def live(room: Classroom, policy: Policy | Privileged) -> Iterator[Turn]:
     """Yield step after step of `room` under `policy` until every session is over."""
-    choices = policy.watch(room) if isinstance(policy, Privileged) else _seen(room, policy)
+    choices = _choices(room, policy)
     while bool(room.alive.any()):
-        seen, probabilities = room.observation, next(choices)
+        seen = room.observation
+        probabilities = next(choices)
         action = sample(probabilities, room.act()[:, 0])
         yield Turn(seen, probabilities, action, room.step(action))
 
 
-def _seen(room: Classroom, policy: Policy) -> Iterator[Tensor]:
-    while True:
-        yield policy(room.observation)
+def _choices(room: Classroom, policy: Policy | Privileged) -> Iterator[Tensor]:
+    """Yield (B, A) probabilities before every step of `room`."""
+    if isinstance(policy, Privileged):
+        yield from policy.watch(room)
+    else:
+        while True:
+            yield policy(room.observation)
 
 
 def play(world: World, policy: Policy | Privileged, seed: int, learners: int, first: int = 0) -> Play:

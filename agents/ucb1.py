@@ -49,13 +49,13 @@ class UCB1(Agent):
         self._arms = Arms.none(self.levels, self.space.n_activities)
 
     def behave(self) -> Policy:
-        n, total = self._arms.count, self._arms.count.sum(1, keepdim=True)
+        n, total = self._arms.tries, self._arms.tries.sum(1, keepdim=True)
         bonus = torch.sqrt(2.0 * torch.log(total.clamp_min(1.0)) / n.clamp_min(1e-9))
         bound = self._arms.mean + self.width * self._spread.sd * bonus
         return UCB1Policy(self.space, torch.where(n > 0, bound, torch.inf), self.per_minute)
 
     def decide(self) -> Policy:
-        mean = torch.where(self._arms.count > 0, self._arms.mean, self._spread.mean)
+        mean = torch.where(self._arms.tries > 0, self._arms.mean, self._spread.mean)
         return UCB1Policy(self.space, mean, self.per_minute)
 
     def learn(self, steps: Steps, seed: int) -> dict[str, float]:

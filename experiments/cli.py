@@ -10,7 +10,6 @@ from importlib.metadata import version
 
 VERBS = {
     "train": "fit, simulate, train, evaluate, track, export and report one experiment (Hydra overrides; -m for many)",
-    "fit": "fit one knowledge-tracing model and judge it on learners never seen",
     "gather": "play a policy in simulation and write its steps down, for offline agents",
     "fit": "fit knowledge-tracing models and judge them on learners never seen (-m for several; resume=ID)",
     "evaluate": "play a run's policy again, on more learners or on learners of another kind",
@@ -24,8 +23,7 @@ VERBS = {
     "validate": "the validity card of some learners: published effects, the gate, a verdict in words",
     "simulate-log": "let a policy teach simulated learners and write its decision log",
     "ope": "estimate from a decision log what another policy would achieve, and whether to believe it",
-    "bench": "measure steps and samples per second on this machine",
-    "bench": "measure speeds on this machine (steps, learners), and tracers on public data (tracing)",
+    "bench": "measure speeds on this machine (steps, learners, agents, bandits, ope, serve) and tracers on public data (tracing)",
 }
 
 

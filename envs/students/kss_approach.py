@@ -29,5 +29,5 @@ class KSSApproach(Outcome):
             raise TypeError(f"KSSApproach knows KSS learners, not {type(student).__name__}")
         passing = ability_at(0.5, student.difficulty, after.ability.device)
         missing = (passing - before.ability).clamp_min(0.0) - (passing - after.ability).clamp_min(0.0)
-        change: Tensor = (missing * after.goal).sum(1)
-        return change
+        gained: Tensor = (missing * after.goal).sum(1)
+        return gained

@@ -103,10 +103,10 @@ def test_levels_need_a_history(space: Space, see: See) -> None:
 
 def test_arms_count_and_forget() -> None:
     arms = Arms.none(2, 3).add(torch.tensor([0, 1, 0]), torch.tensor([2, 2, 2]), torch.tensor([1.0, 5.0, 2.0]))
-    assert arms.count.tolist() == [[0, 0, 2], [0, 0, 1]]
+    assert arms.tries.tolist() == [[0, 0, 2], [0, 0, 1]]
     assert arms.mean.tolist() == [[0, 0, 1.5], [0, 0, 5]]
     later = arms.add(torch.tensor([0]), torch.tensor([2]), torch.tensor([4.0]), discount=0.5)
-    assert later.count.tolist() == [[0, 0, 2], [0, 0, 0.5]]
+    assert later.tries.tolist() == [[0, 0, 2], [0, 0, 0.5]]
     assert later.mean[0, 2] == (0.5 * 3.0 + 4.0) / 2.0
 
 
