@@ -202,13 +202,18 @@ def test_missing_propensities_are_estimated_and_said_to_be(onboarding: World) ->
 
 
 ONLINE = {
-    "dqn": lambda space: DQN(space, hidden=(16,), batch=32, dueling=False),
-    "dqn_plain": lambda space: DQN(space, hidden=(16,), batch=32, dueling=False, double=False),
+    "dqn": lambda space: DQN(space, hidden=(16,), batch=32, n_steps=1, dueling=False),
+    "dqn_plain": lambda space: DQN(space, hidden=(16,), batch=32, n_steps=1, dueling=False, double=False),
     "pqn": lambda space: PQN(space, hidden=(16,)),
     "a2c": lambda space: A2C(space, hidden=(16,)),
-    "sac": lambda space: SAC(space, hidden=(16,), batch=32),
+    "sac": lambda space: SAC(space, hidden=(16,), batch=32, n_steps=1),
 }
-OFFLINE = {"bc": lambda space: BC(space, hidden=(16,)), "cql": cql, "iql": iql, "bcq": bcq}
+OFFLINE = {
+    "bc": lambda space: BC(space, hidden=(16,)),
+    "cql": lambda space: CQL(space, hidden=(16,), batch=32, n_steps=1),
+    "iql": lambda space: IQL(space, hidden=(16,), batch=32, n_steps=1),
+    "bcq": lambda space: BCQ(space, hidden=(16,), batch=32, n_steps=1),
+}
 
 
 @pytest.mark.parametrize("name", [*ONLINE, *OFFLINE])
