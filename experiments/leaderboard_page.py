@@ -51,8 +51,8 @@ def sentence(found: Json) -> str:
         best = next((entry for entry in one["entries"] if entry["kind"] == "trained"), None)
         won += bool(best and best["better"] and best["better"]["low"] > 0.5)
     tasks = count_text(len(found["tasks"]), "task")
-    rivals = {one["against"] == one["best_heuristic"] for one in found["tasks"]}
-    rival = "the best heuristic" if rivals == {True} else "what it is measured against"
+    named = {one["against"] for one in found["tasks"] if one["against"] != one["best_heuristic"]}
+    rival = " or ".join(["the best heuristic", *sorted(named)][bool(named) :])
     return f"On {won} of {tasks} the best trained agent is ahead of {rival}"
 
 
@@ -78,7 +78,9 @@ def _task(one: Json) -> list[Element]:
     caption = (
         f"{one['primary']}, interquartile mean over seeds, best first. Learner-steps and seconds are means per seed."
     )
-    picture = figure(f"{one['title']}, by policy", figures.dots(dots, text, axis, reference))
+    picture = figure(
+        "Value by policy" if not by_range else "Normalised value by policy", figures.dots(dots, text, axis, reference)
+    )
     return [paragraph(lead, style="muted"), grid([picture]), table(caption, list(HEAD), rows)]
 
 

@@ -82,7 +82,7 @@ class Cell:
 
 
 def profile(name: str) -> Profile:
-    """Return the profile of a yaml file, or of configs/leaderboard/profile/`name`.yaml; ConfigError names what is wrong."""
+    """Return the profile of a yaml file, or of configs/leaderboard/profile; ConfigError names what is wrong."""
     path = Path(name) if name.endswith(".yaml") else FOLDER / "leaderboard" / "profile" / f"{name}.yaml"
     if not path.is_file():
         known = sorted(p.stem for p in (FOLDER / "leaderboard" / "profile").glob("*.yaml"))
@@ -97,7 +97,7 @@ def profile(name: str) -> Profile:
 
 
 def task(name: str) -> Task:
-    """Return the task of a yaml file, or of configs/leaderboard/task/`name`.yaml; ConfigError names what is wrong."""
+    """Return the task of a yaml file, or of configs/leaderboard/task; ConfigError names what is wrong."""
     path = Path(name) if name.endswith(".yaml") else FOLDER / "leaderboard" / "task" / f"{name}.yaml"
     if not path.is_file():
         known = sorted(p.stem for p in (FOLDER / "leaderboard" / "task").glob("*.yaml"))

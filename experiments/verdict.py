@@ -20,8 +20,11 @@ KINDS = {
 }
 # How names that are abbreviations are written; every other name is words.
 SPELLINGS = {
-    **{name.lower(): name for name in ("A2C", "BKT", "CQL", "DDQN", "DKT", "DQN", "IQL", "IRT", "KSS", "MLP", "PFA")},
-    **{name.lower(): name for name in ("LinUCB", "PPO", "SAC", "UCB")},
+    **{
+        name.lower(): name
+        for name in ("A2C", "BC", "BCQ", "BKT", "CQL", "DDQN", "DKT", "DQN", "IQL", "IRT", "KSS", "MLP", "PFA")
+    },
+    **{name.lower(): name for name in ("LinUCB", "PPO", "PQN", "SAC", "UCB")},
 }
 FEW_SEEDS = 5
 

@@ -7,18 +7,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from trailmark.agents.a2c import A2C
 from trailmark.agents.agent import Agent, Steps
 from trailmark.agents.baselines import FixedOrder, RandomLegal
 from trailmark.agents.bc import BC
 from trailmark.agents.bcq import BCQ, usual
 from trailmark.agents.cql import CQL
+from trailmark.agents.dqn import DQN
 from trailmark.agents.iql import IQL
 from trailmark.agents.logged import Logged
 from trailmark.agents.mixed import Mixed
 from trailmark.agents.offline import joined, study, write_down
+from trailmark.agents.pqn import PQN
 from trailmark.agents.replayed import replayed
+from trailmark.agents.sac import SAC
 from trailmark.data.sources.sample import Sample
 from trailmark.envs import pack
 from trailmark.envs.classroom import Classroom, World
@@ -195,3 +199,38 @@ def test_missing_propensities_are_estimated_and_said_to_be(onboarding: World) ->
     known = replayed(onboarding, type(log)(log.frame.assign(propensity=0.25), log.name), 0, 30)
     assert bool((known.steps.propensity[known.steps.alive] == 0.25).all())
     assert not any("behaviour cloning" in note for note in known.about["notes"])
+
+
+ONLINE = {
+    "dqn": lambda space: DQN(space, hidden=(16,), batch=32, n_steps=1, dueling=False),
+    "dqn_plain": lambda space: DQN(space, hidden=(16,), batch=32, n_steps=1, dueling=False, double=False),
+    "pqn": lambda space: PQN(space, hidden=(16,)),
+    "a2c": lambda space: A2C(space, hidden=(16,)),
+    "sac": lambda space: SAC(space, hidden=(16,), batch=32, n_steps=1),
+}
+OFFLINE = {
+    "bc": lambda space: BC(space, hidden=(16,)),
+    "cql": lambda space: CQL(space, hidden=(16,), batch=32, n_steps=1),
+    "iql": lambda space: IQL(space, hidden=(16,), batch=32, n_steps=1),
+    "bcq": lambda space: BCQ(space, hidden=(16,), batch=32, n_steps=1),
+}
+
+
+@pytest.mark.parametrize("name", [*ONLINE, *OFFLINE])
+def test_what_is_forbidden_plays_no_part_in_learning(probe: Probe, name: str) -> None:
+    """An activity that is never allowed is scored absurdly high: no target, no loss and no policy may notice."""
+    world = probe([[0.3, 0.4, 0.5]], horizon=3, forbid=0)
+    space = world.observer.space
+    steps = write_down(world, RandomLegal(space), 0, 64)
+    assert not bool(steps.mask[..., 0].any())
+    plain, absurd = ((ONLINE | OFFLINE)[name](space) for _ in range(2))
+    nets = [m for found in vars(absurd).values() if isinstance(found, nn.Module) for m in found.modules()]
+    outputs = [m for m in nets if isinstance(m, nn.Linear) and m.out_features == 3]
+    assert outputs
+    for layer in outputs:
+        layer.bias.data[0] += 50.0
+    for seed in range(3):
+        one, two = plain.learn(steps, seed), absurd.learn(steps, seed)
+        assert one == pytest.approx(two, rel=1e-4, abs=1e-6)
+    seen = Classroom(world, 9, 0, 4).observation
+    torch.testing.assert_close(plain.decide()(seen), absurd.decide()(seen), rtol=0, atol=1e-4)

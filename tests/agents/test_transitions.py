@@ -90,7 +90,8 @@ def test_the_oldest_rows_give_way() -> None:
 @pytest.mark.parametrize("power", [0.0, 0.7])
 def test_a_restored_memory_draws_and_forgets_the_same(power: float) -> None:
     one, two = Memory(1, 2, 5, power), Memory(1, 2, 5, power)
-    one.add(rows_of([1, 2, 3, 4, 5, 6, 7]))
+    one.add(rows_of([1, 2, 3]))
+    one.add(rows_of([4, 5, 6, 7]))  # round the corner: the next place is not the first
     place, _, _ = one.draw(4, torch.Generator().manual_seed(1))
     one.judge(place, torch.tensor([9.0, 8.0, 7.0, 6.0]))
     two.restore(one.state())
