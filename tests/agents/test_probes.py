@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from trailmark.agents.agent import Agent
+from trailmark.agents.gru_net import RecurrentEncoder
 from trailmark.agents.linucb import LinUCB, LinUCBPolicy, contexts
 from trailmark.agents.loop import live, play, train
 from trailmark.agents.ppo import PPO
+from trailmark.agents.set_net import SetEncoder
 from trailmark.envs.classroom import Classroom, World
 from trailmark.envs.observer import Space
 
@@ -24,7 +26,20 @@ def linucb(space: Space) -> Agent:
     return LinUCB(space, alpha=1.0)  # as wide as what there is to earn: less would never try what looks worse
 
 
-both = pytest.mark.parametrize("make", [ppo, linucb])
+def ppo_apart(space: Space) -> Agent:
+    return PPO(space, 1, (16,), shared=False, tanh=True, half=False, rate=0.01, minibatches=4)
+
+
+def ppo_set(space: Space) -> Agent:
+    return PPO(space, seed=1, rate=0.01, minibatches=4, encoder=SetEncoder(hidden=8))
+
+
+def ppo_recurrent(space: Space) -> Agent:
+    return PPO(space, seed=1, rate=0.01, minibatches=4, encoder=RecurrentEncoder(4, 8, (16,)))
+
+
+deep = pytest.mark.parametrize("make", [ppo, ppo_apart, ppo_set, ppo_recurrent])
+both = pytest.mark.parametrize("make", [ppo, ppo_apart, ppo_set, ppo_recurrent, linucb])
 
 
 def taught(world: World, make: Callable[[Space], Agent], cohorts: int = 25, learners: int = 64) -> Agent:
@@ -83,14 +98,15 @@ def test_the_better_one_depends_on_what_is_seen(probe: Probe, make: Callable[[Sp
     assert float(p.gather(1, kind[:, None]).min()) > 0.9
 
 
-def test_pay_that_comes_two_steps_later_is_traced_back(probe: Probe) -> None:
+@deep
+def test_pay_that_comes_two_steps_later_is_traced_back(probe: Probe, make: Callable[[Space], Agent]) -> None:
     world = probe([[0.0, 1.0]], horizon=3, delay=2)
     rewards = torch.stack(
         [turn.moment.reward for turn in live(Classroom(world, 0, 0, 64), ppo(world.observer.space).behave())]
     )
     assert bool((rewards[:2] == 0).all())
     assert 0.2 < float(rewards[2].mean()) < 0.8
-    agent = taught(world, ppo)
+    agent = taught(world, make)
     assert float(first_choices(world, agent)[1][:, 1].min()) > 0.9
     assert float(play(world, agent.decide(), 5, 200).values["pay"].mean()) > 0.9
 
