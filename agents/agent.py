@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -38,6 +40,7 @@ class Steps(NamedTuple):
     ended: Tensor  # (B, T) bool, the session ended with this step: nothing follows
     alive: Tensor  # (B, T) bool
     history: tuple[History, ...] = ()  # T + 1 of B learners each: before every step, and after the chunk
+    values: Mapping[str, Tensor] = MappingProxyType({})  # each outcome that was rewarded or watched, (B, T)
 
     def samples(self) -> tuple[Observation, Tensor, Tensor]:
         """Return what was seen, done (N,) and earned (N,) in the N steps that were lived, learner after learner."""

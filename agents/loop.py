@@ -41,14 +41,19 @@ def gather(room: Classroom, policy: Policy, n: int) -> Steps:
     first, b = room.observation, len(room)
     features = first.features.new_empty(b, n + 1, first.features.shape[1])  # written in place: no second copy of it
     mask = first.mask.new_empty(b, n, first.mask.shape[1])
+    values: dict[str, list[Tensor]] = {}
     features[:, 0], histories, kept, t = first.features, [room.record.history], [], 0
     for t, (seen, probabilities, action, moment) in enumerate(islice(live(room, policy), n), 1):
         propensity = probabilities.gather(1, action[:, None])[:, 0]
         kept.append((action, propensity, moment.reward, moment.ended, moment.alive))
         features[:, t], mask[:, t - 1] = moment.observation.features, seen.mask
         histories.append(room.record.history)
+        for name, value in moment.values.items():
+            values.setdefault(name, []).append(value)
+    measured = {name: torch.stack(column, 1) for name, column in values.items()}
     action, propensity, reward, ended, alive = (torch.stack(column, 1) for column in zip(*kept, strict=True))
-    return Steps(features[:, : t + 1], mask[:, :t], action, propensity, reward, ended, alive, tuple(histories))
+    seen_all = features[:, : t + 1], mask[:, :t]
+    return Steps(*seen_all, action, propensity, reward, ended, alive, tuple(histories), measured)
 
 
 @dataclass

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ..envs.observer import History, Observation, Space
-from ..envs.skills import mean_over_skills
 from .agent import Policy, softmax
 from .encoder import Encoder, Net
-from .nets import MLP, Layers, run
+from .nets import MLP, Layers, fast_half, run
 
-_PLAIN = 14  # columns of every activity before its belief channels and its kind
+_PLAIN = 16  # columns of every activity before its belief channels and its kind
 _LEARNER = 6  # columns of every learner
 
 
@@ -32,25 +31,26 @@ class SetEncoder(Encoder):
 
     hidden: int = 32
     tanh: bool = False
+    half: bool = True  # learn with bfloat16 products where the CPU has them; what goes in is computed in float32
 
     def see(self, space: Space, features: Tensor, history: History | None) -> Tensor:
         return torch.cat([features, _past(space, features, history)], 1)
 
     def build(self, space: Space, generator: torch.Generator) -> Net:
-        return SetNet(space, tuple(sorted(set(space.kinds))), self.hidden, self.tanh, generator)
+        return SetNet(space, tuple(sorted(set(space.kinds))), self.hidden, self.tanh, self.half, generator)
 
 
 class SetNet(Net):
     """Weights shared by all activities."""
 
     def __init__(
-        self, space: Space, kinds: tuple[str, ...], hidden: int, tanh: bool, generator: torch.Generator
+        self, space: Space, kinds: tuple[str, ...], hidden: int, tanh: bool, half: bool, generator: torch.Generator
     ) -> None:
         """Build the three networks: of an activity alone, of the learner, and of both together."""
         super().__init__()
-        self.space, self.kinds, self.tanh = space, kinds, tanh
+        self.space, self.kinds, self.tanh, self.half = space, kinds, tanh, half
         wide = _PLAIN + _channels(space)[0] + len(kinds)
-        self.each = MLP(wide, (hidden,), [(hidden, 2.0**0.5)], tanh, generator)
+        self.each = MLP(wide, (), [(hidden, 2.0**0.5)], tanh, generator)
         self.learner = MLP(
             2 * hidden + _LEARNER + _channels(space)[1], (hidden,), [(hidden, 2.0**0.5)], tanh, generator
         )
@@ -59,7 +59,7 @@ class SetNet(Net):
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.reshape(-1, x.shape[-1])
-        logits, value = _forward(self.space, self.kinds, self._layers(), self.tanh, flat)
+        logits, value = _forward(self.space, self.kinds, self._layers(), self.tanh, flat, self.half and fast_half())
         return torch.cat([logits, value], -1).reshape(*x.shape[:-1], -1)
 
     def _layers(self) -> tuple[Layers, ...]:
@@ -115,64 +115,61 @@ def _past(space: Space, features: Tensor, history: History | None) -> Tensor:
 
 
 def _forward(
-    space: Space, kinds: Sequence[str], layers: Sequence[Layers], tanh: bool, x: Tensor
+    space: Space, kinds: Sequence[str], layers: Sequence[Layers], tanh: bool, x: Tensor, half: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Return logits (N, A) and value (N, 1) for rows (N, F + 4A)."""
     each, learner, score, worth = layers
     act = torch.tanh if tanh else torch.relu
     own, people = _columns(space, kinds, x)
+    if half:
+        own, people = own.to(torch.bfloat16), people.to(torch.bfloat16)
     embedded = act(run(each, own, tanh))  # (N, A, H)
     pooled = torch.cat([embedded.mean(1), embedded.amax(1), people], -1)
     context = act(run(learner, pooled, tanh))  # (N, H)
     # The first layer of `score` is linear in [embedded, context]: the second half is the same for every activity.
     (weight, bias), *rest = score
     h = embedded.shape[-1]
-    first = nn.functional.linear(embedded, weight[:, :h].to(x.dtype))
-    first = first + nn.functional.linear(context, weight[:, h:].to(x.dtype), bias.to(x.dtype))[:, None]
-    return run(tuple(rest), act(first), tanh)[..., 0], run(worth, context, tanh)
+    first = nn.functional.linear(embedded, weight[:, :h].to(own.dtype))
+    first = first + nn.functional.linear(context, weight[:, h:].to(own.dtype), bias.to(own.dtype))[:, None]
+    logits, value = run(tuple(rest), act(first), tanh)[..., 0], run(worth, context, tanh)
+    return logits.float(), value.float()
 
 
 def _columns(space: Space, kinds: Sequence[str], x: Tensor) -> tuple[Tensor, Tensor]:
     """Return what is known of each activity (N, A, D) and of each learner (N, C)."""
-    if space.needs is None or space.leads is None or space.depth is None:
+    if space.depth is None:
         raise ValueError("this space does not say how activities hang together: take it from an Observer")
-    parts = dict(zip((name for name, _ in space.groups), _split(space, x), strict=False))
-    mastery, goal, belief, progress = (parts[name] for name in ("mastery", "goal", "belief", "progress"))
-    attempts, right, streak, recency = x[:, space.n_features :].unflatten(1, (4, -1)).unbind(1)
-    a, skills = space.n_activities, space.skills
-    gap = (1.0 - mastery) * goal
-    share = mean_over_skills(goal, skills)
-    wanted = mean_over_skills(mastery * goal, skills) / share.clamp_min(1e-3)
-    count = skills.real.sum(1).to(x.dtype)
-    total = goal.sum(1, keepdim=True).clamp_min(1.0)
-    leads = mean_over_skills(gap, space.leads) * space.leads.real.sum(1).to(x.dtype) / total
-    ready = mean_over_skills(mastery, space.needs) + (~space.needs.real.any(1)).to(x.dtype)
-    last = (progress[:, 3:4].float() * a).round() - 1.0 == torch.arange(a, device=x.device)
-    fixed = torch.stack([(space.minutes.log1p() / 4.0).to(x.dtype), (space.depth / 4.0).to(x.dtype)], 1)
-    columns = [
-        share,
-        mean_over_skills(mastery, skills),
-        wanted,
-        mean_over_skills(gap, skills) * count,
-        mean_over_skills(gap, skills) * count / (0.1 * space.minutes.to(x.dtype) + 0.1).clamp_min(0.1),
-        leads,
-        ready,
-        last.to(x.dtype),
-        attempts,
-        right,
-        streak,
-        recency,
-        *fixed.t()[:, None].expand(-1, len(x), -1),
-    ]
+    a, k = space.n_activities, dict(space.groups)["mastery"]
+    mastery, goal, belief, progress = x[:, : space.n_features].split_with_sizes([w for _, w in space.groups], 1)
+    past = x[:, space.n_features :].unflatten(1, (4, a))
+    gap, total = (1.0 - mastery) * goal, goal.sum(1, keepdim=True).clamp_min(1.0)
     per_skill, per_learner = _channels(space)
-    if per_skill:
-        columns += [mean_over_skills(channel, skills) for channel in belief.unflatten(1, (per_skill, -1)).unbind(1)]
+    skills, needs, leads = space.averages
+    channels = [
+        goal,
+        mastery,
+        mastery * goal,
+        gap,
+        *(belief.unflatten(1, (per_skill, k)).unbind(1) if per_skill else ()),
+    ]
+    mean = torch.stack(channels, 1) @ skills  # (N, C, A)
+    gaps = mean[:, 3] * space.skills.real.sum(1)
+    further = torch.stack(
+        [
+            mean[:, 2] / mean[:, 0].clamp_min(1e-3),
+            gaps,
+            gaps / (0.1 * space.minutes + 0.1),
+            (gap @ leads) / total,
+            mastery @ needs + (needs.sum(0) == 0),
+            ((progress[:, 3:4] * a).round() - 1.0 == torch.arange(a, device=x.device)).to(x.dtype),
+            (space.minutes.log1p() / 4.0).expand(len(x), -1),
+            (space.depth / 4.0).expand(len(x), -1),
+        ],
+        1,
+    )
     kind = torch.tensor([[own == known for known in kinds] for own in space.kinds], dtype=x.dtype, device=x.device)
-    own = torch.cat([torch.stack(columns, -1), kind.reshape(a, len(kinds)).expand(len(x), -1, -1)], -1)
+    kind = kind.reshape(a, len(kinds)).t().expand(len(x), -1, -1)
+    own = torch.cat([mean, further, past, kind], 1).transpose(1, 2)
     reached = (mastery * goal).sum(1, keepdim=True) / total
-    people = torch.cat([progress[:, :3], reached, gap.sum(1, keepdim=True) / 10.0, share.mean(1, keepdim=True)], 1)
+    people = torch.cat([progress[:, :3], reached, gap.sum(1, keepdim=True) / 10.0, goal.mean(1, keepdim=True)], 1)
     return own, torch.cat([people, belief], 1) if per_learner else people
-
-
-def _split(space: Space, x: Tensor) -> tuple[Tensor, ...]:
-    return tuple(x[:, : space.n_features].split_with_sizes([width for _, width in space.groups], 1))

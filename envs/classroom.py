@@ -49,8 +49,12 @@ class World:
     outcomes: dict[str, Outcome]
     reward: dict[str, float]
     pace: Pace = Pace()
+    watch: tuple[str, ...] = ()  # outcomes that training measures though it does not reward them
 
     def __post_init__(self) -> None:
+        missing = sorted(set(self.watch) - set(self.outcomes))
+        if missing:
+            raise ValueError(f"{missing} are to be watched, and the outcomes are {sorted(self.outcomes)}")
         unknown = sorted(set(self.reward) - set(self.outcomes))
         if unknown:
             raise ValueError(f"reward weighs {unknown}, which are not among the outcomes {sorted(self.outcomes)}")
@@ -79,7 +83,8 @@ class Classroom:
         self.world = world
         self.guarded = guarded
         self._view = world.observer if guarded else world.observer.unguarded()
-        self._names = tuple(world.outcomes) if measure else tuple(name for name, w in world.reward.items() if w)
+        rewarded = [name for name, weight in world.reward.items() if weight]
+        self._names = tuple(world.outcomes) if measure else tuple(dict.fromkeys([*rewarded, *world.watch]))
         self.rng = Rng.enrol(seed, first, n, device)
         self._enrol(self.rng)
         self.rng = self.rng.looking_ahead()

@@ -83,6 +83,16 @@ class Space:
     def n_features(self) -> int:
         return sum(width for _, width in self.groups)
 
+    @cached_property
+    def averages(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(K, A) each: the mean over an activity's skills and over its prerequisites, the sum over what it leads to."""
+        if self.needs is None or self.leads is None:
+            raise ValueError("this space does not say how activities hang together: take it from an Observer")
+        k = dict(self.groups)["mastery"]
+        skills, needs, leads = (lists.matrix(k) for lists in (self.skills, self.needs, self.leads))
+        means = (m / m.sum(0).clamp_min(1.0) for m in (skills, needs))
+        return next(means), next(means), leads
+
     def of(self, observation: Observation, name: str) -> Tensor:
         """Return the columns of `features` that the group `name` owns; KeyError names the groups there are."""
         start = 0

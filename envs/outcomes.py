@@ -99,6 +99,18 @@ class SkillsMastered(Outcome):
 
 
 @dataclass(frozen=True)
+class StudyMinutes(Outcome):
+    """Minutes spent on activities: a cost, to be kept within a budget (`constraints`) or weighed against outcomes."""
+
+    title: ClassVar[str] = "Minutes of study"
+    unit: ClassVar[str] = "minutes spent on activities"
+    higher_is_better: ClassVar[bool] = False
+
+    def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
+        return response.minutes
+
+
+@dataclass(frozen=True)
 class Completion(Outcome):
     """Activities completed: easy to count and easy to inflate, so never a reward; it is here to show why not."""
 

@@ -30,6 +30,11 @@ class Padded:
         index[rows, place], real[rows, place] = columns, True
         return Padded(torch.from_numpy(index), torch.from_numpy(real))
 
+    def matrix(self, width: int) -> Tensor:
+        """Return (width, R) float32, 1 where a row lists a thing."""
+        table = torch.zeros(len(self.index), width)
+        return table.scatter_add_(1, self.index, self.real.float()).t().contiguous()
+
     @cached_property
     def empty(self) -> bool:
         """True when no row lists anything."""

@@ -148,6 +148,11 @@ def sound(cfg: DictConfig) -> None:
             raise ConfigError(f"{key}={cfg[key]}: it takes text; put it in quotes")
     if cfg.primary not in cfg.outcomes:
         raise ConfigError(f"primary={cfg.primary}: no such outcome; there are {list(cfg.outcomes)}")
+    for name, budget in dict(cfg.constraints or {}).items():
+        if name not in cfg.outcomes:
+            raise ConfigError(f"constraints.{name}: no such outcome; there are {list(cfg.outcomes)}")
+        if isinstance(budget, bool) or not isinstance(budget, int | float) or not budget > 0:
+            raise ConfigError(f"constraints.{name}={budget}: say a number above 0, so much a session on average")
     unknown = [name for name in cfg.reward if name not in cfg.outcomes]
     if unknown:
         raise ConfigError(f"reward.{unknown[0]}: no such outcome; there are {list(cfg.outcomes)}")
@@ -259,8 +264,9 @@ def fit_world(cfg: DictConfig, known: Facts) -> World:
     guards = {name: make(node, cfg.allow) for name, node in cfg.guards.items()}
     outcomes = {name: make(node, cfg.allow) for name, node in cfg.outcomes.items()}
     observer = Observer(tracer, catalog, guards, cfg.horizon, cfg.window, cfg.context)
+    pace = Pace(cfg.pace.sitting, cfg.pace.gap_days)
     try:
-        return World(student, observer, outcomes, dict(cfg.reward), Pace(cfg.pace.sitting, cfg.pace.gap_days))
+        return World(student, observer, outcomes, dict(cfg.reward), pace, tuple(cfg.constraints or ()))
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
@@ -271,9 +277,16 @@ def make_agent(cfg: DictConfig, space: Space, observer: Observer | None = None) 
     `observer` is for those that plan with the belief they are shown.
     """
     from ..agents.agent import Policy, Still
+    from ..agents.lagrangian import Lagrangian
 
     made = make(cfg.agent, cfg.allow, **_known(space, observer))
-    return Still(made) if isinstance(made, Policy) else made
+    agent: Agent = Still(made) if isinstance(made, Policy) else made
+    if not cfg.constraints or isinstance(agent, Still):
+        return agent
+    try:
+        return Lagrangian(agent, dict(cfg.constraints))
+    except ValueError as error:
+        raise ConfigError(f"constraints: {error}") from error
 
 
 def make_baselines(

@@ -9,11 +9,13 @@ from torch import Tensor
 from trailmark.agents.a2c import A2C
 from trailmark.agents.agent import Agent
 from trailmark.agents.dqn import DQN
+from trailmark.agents.pqn import PQN
+from trailmark.agents.sac import SAC
+from trailmark.agents.gru_net import RecurrentEncoder
 from trailmark.agents.linucb import LinUCB, LinUCBPolicy, contexts
 from trailmark.agents.loop import live, play, train
 from trailmark.agents.ppo import PPO
-from trailmark.agents.pqn import PQN
-from trailmark.agents.sac import SAC
+from trailmark.agents.set_net import SetEncoder
 from trailmark.envs.classroom import Classroom, World
 from trailmark.envs.observer import Space
 
@@ -52,8 +54,21 @@ def sac(space: Space) -> Agent:
     return SAC(space, seed=1, hidden=(16,), rate=0.01, batch=64, target=0.2)
 
 
-deep = pytest.mark.parametrize("make", [dqn, dqn_by_priority, pqn, a2c, a2c_step_by_step, sac])
-both = pytest.mark.parametrize("make", [ppo, linucb, dqn, dqn_by_priority, pqn, a2c, a2c_step_by_step, sac])
+def ppo_apart(space: Space) -> Agent:
+    return PPO(space, 1, (16,), shared=False, tanh=True, half=False, rate=0.01, minibatches=4)
+
+
+def ppo_set(space: Space) -> Agent:
+    return PPO(space, seed=1, rate=0.01, minibatches=4, encoder=SetEncoder(hidden=8))
+
+
+def ppo_recurrent(space: Space) -> Agent:
+    return PPO(space, seed=1, rate=0.01, minibatches=4, encoder=RecurrentEncoder(4, 8, (16,)))
+
+
+DEEP = (ppo, ppo_apart, ppo_set, ppo_recurrent, dqn, dqn_by_priority, pqn, a2c, a2c_step_by_step, sac)
+deep = pytest.mark.parametrize("make", DEEP)
+both = pytest.mark.parametrize("make", [*DEEP, linucb])
 
 
 def taught(world: World, make: Callable[[Space], Agent], cohorts: int = 25, learners: int = 64) -> Agent:
@@ -145,20 +160,14 @@ def test_the_better_one_depends_on_what_is_seen(probe: Probe, make: Callable[[Sp
 
 
 @deep
-def test_every_deep_agent_traces_late_pay_back(probe: Probe, make: Callable[[Space], Agent]) -> None:
-    world = probe([[0.0, 1.0]], horizon=3, delay=2)
-    agent = taught(world, make, cohorts=50)
-    assert float(first_choices(world, agent)[1][:, 1].min()) > 0.9
-
-
-def test_pay_that_comes_two_steps_later_is_traced_back(probe: Probe) -> None:
+def test_pay_that_comes_two_steps_later_is_traced_back(probe: Probe, make: Callable[[Space], Agent]) -> None:
     world = probe([[0.0, 1.0]], horizon=3, delay=2)
     rewards = torch.stack(
         [turn.moment.reward for turn in live(Classroom(world, 0, 0, 64), ppo(world.observer.space).behave())]
     )
     assert bool((rewards[:2] == 0).all())
     assert 0.2 < float(rewards[2].mean()) < 0.8
-    agent = taught(world, ppo)
+    agent = taught(world, make)
     assert float(first_choices(world, agent)[1][:, 1].min()) > 0.9
     assert float(play(world, agent.decide(), 5, 200).values["pay"].mean()) > 0.9
 
