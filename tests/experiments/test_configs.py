@@ -86,7 +86,7 @@ WRONG = {
     "experiment=kss pace.siting=1": "did you mean 'pace.sitting'?",
     "~agnt": "no key 'agnt'; did you mean 'agent'?",
     "agent=pppo": "no agent=pppo; did you mean agent=ppo? There are: cyclic, fixed_order, gap_per_minute, linucb",
-    "experiment=tinny": "no experiment=tinny; did you mean experiment=tiny? There are: assistments, kss, leadership,",
+    "experiment=tinny": "no experiment=tinny; did you mean experiment=tiny? There are: assistments, demo, kss",
     "+agent.rat=1": "agent.rat: PPO has no 'rat'; did you mean 'rate'?",
     "foo": "'foo': say KEY=VALUE",
     "seed=[1": "'seed=[1' cannot be read",
