@@ -19,7 +19,7 @@ from .tracers.tally import Tally
 def onboarding_world() -> World:
     """Return the onboarding programme of the sample: six hours, up to 40 activities, two days off after every 8.
 
-    As configs/experiment/onboarding_bkt.yaml, but fitted to every learner of the log. The first call fits BKT (seconds);
+    As configs/experiment/onboarding_bkt.yaml, but fitted to every learner of the log. The first call fits BKT;
     later ones return the same world, which nothing changes.
     """
     log, catalog = Sample().load()

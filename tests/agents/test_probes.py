@@ -167,7 +167,7 @@ def test_pay_that_comes_two_steps_later_is_traced_back(probe: Probe, make: Calla
     )
     assert bool((rewards[:2] == 0).all())
     assert 0.2 < float(rewards[2].mean()) < 0.8
-    agent = taught(world, make)
+    agent = taught(world, make, cohorts=50)
     assert float(first_choices(world, agent)[1][:, 1].min()) > 0.9
     assert float(play(world, agent.decide(), 5, 200).values["pay"].mean()) > 0.9
 
