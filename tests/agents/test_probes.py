@@ -9,12 +9,12 @@ from torch import Tensor
 from trailmark.agents.a2c import A2C
 from trailmark.agents.agent import Agent
 from trailmark.agents.dqn import DQN
-from trailmark.agents.pqn import PQN
-from trailmark.agents.sac import SAC
 from trailmark.agents.gru_net import RecurrentEncoder
 from trailmark.agents.linucb import LinUCB, LinUCBPolicy, contexts
 from trailmark.agents.loop import live, play, train
 from trailmark.agents.ppo import PPO
+from trailmark.agents.pqn import PQN
+from trailmark.agents.sac import SAC
 from trailmark.agents.set_net import SetEncoder
 from trailmark.envs.classroom import Classroom, World
 from trailmark.envs.observer import Space
