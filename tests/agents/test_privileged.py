@@ -151,3 +151,9 @@ def test_ceilings_are_never_the_best_heuristic(kss: World) -> None:
 def test_settings_out_of_range_are_named() -> None:
     with pytest.raises(ValueError, match="width 0"):
         BeamSearch(0)
+
+
+def test_plans_keep_the_rules(kss: World) -> None:
+    """On learners without chance every planned activity is allowed when its turn comes, so none is replaced."""
+    for turn in live(Classroom(kss, 0, 0, 20), BeamSearch(4)):
+        assert bool((turn.probabilities.max(1).values[turn.moment.alive] == 1.0).all())
