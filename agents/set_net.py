@@ -48,7 +48,7 @@ class SetNet(Net):
     ) -> None:
         """Build the three networks: of an activity alone, of the learner, and of both together."""
         super().__init__()
-        self.space, self.kinds, self.tanh, self.half = space, kinds, tanh, half
+        self.space, self.kinds, self.tanh, self.short = space, kinds, tanh, half
         wide = _PLAIN + _channels(space)[0] + len(kinds)
         self.each = MLP(wide, (), [(hidden, 2.0**0.5)], tanh, generator)
         self.learner = MLP(
@@ -59,7 +59,7 @@ class SetNet(Net):
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.reshape(-1, x.shape[-1])
-        logits, value = _forward(self.space, self.kinds, self._layers(), self.tanh, flat, self.half and fast_half())
+        logits, value = _forward(self.space, self.kinds, self._layers(), self.tanh, flat, self.short and fast_half())
         return torch.cat([logits, value], -1).reshape(*x.shape[:-1], -1)
 
     def _layers(self) -> tuple[Layers, ...]:

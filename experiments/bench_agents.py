@@ -136,5 +136,5 @@ def sb3(world: World, n: int, n_steps: int, batch: int, seed: int, python: bool)
     )
     while True:
         model.learn(n * n_steps, reset_num_timesteps=False)
-        ended = [session["r"] for session in model.ep_info_buffer]
+        ended = [session["r"] for session in model.ep_info_buffer or ()]
         yield float(model.num_timesteps), SKILLS * statistics.fmean(ended) if ended else 0.0
