@@ -51,9 +51,7 @@ class SetNet(Net):
         self.space, self.kinds, self.tanh, self.short = space, kinds, tanh, half
         wide = _PLAIN + _channels(space)[0] + len(kinds)
         self.each = MLP(wide, (), [(hidden, 2.0**0.5)], tanh, generator)
-        self.learner = MLP(
-            2 * hidden + _LEARNER + _channels(space)[1], (hidden,), [(hidden, 2.0**0.5)], tanh, generator
-        )
+        self.learner = MLP(2 * hidden + _of_learner(space), (hidden,), [(hidden, 2.0**0.5)], tanh, generator)
         self.score = MLP(2 * hidden, (hidden,), [(1, 0.01)], tanh, generator)
         self.worth = MLP(hidden, (hidden,), [(1, 1.0)], tanh, generator)
 
@@ -104,6 +102,11 @@ def _channels(space: Space) -> tuple[int, int]:
     return (per_skill, 0) if left == 0 else (0, widths["belief"])
 
 
+def _of_learner(space: Space) -> int:
+    """Return how many numbers stand for a learner alone: six, every further group, and the tracer's if so."""
+    return _LEARNER + sum(width for _, width in space.groups[4:]) + _channels(space)[1]
+
+
 def _past(space: Space, features: Tensor, history: History | None) -> Tensor:
     """Return (B, 4A): log count, share right, log streak, and recency of each activity; 0 without a history."""
     if history is None:
@@ -140,7 +143,8 @@ def _columns(space: Space, kinds: Sequence[str], x: Tensor) -> tuple[Tensor, Ten
     if space.depth is None:
         raise ValueError("this space does not say how activities hang together: take it from an Observer")
     a, k = space.n_activities, dict(space.groups)["mastery"]
-    mastery, goal, belief, progress = x[:, : space.n_features].split_with_sizes([w for _, w in space.groups], 1)
+    parts = x[:, : space.n_features].split_with_sizes([width for _, width in space.groups], 1)
+    (mastery, goal, belief, progress), others = parts[:4], parts[4:]
     past = x[:, space.n_features :].unflatten(1, (4, a))
     gap, total = (1.0 - mastery) * goal, goal.sum(1, keepdim=True).clamp_min(1.0)
     per_skill, per_learner = _channels(space)
@@ -171,5 +175,6 @@ def _columns(space: Space, kinds: Sequence[str], x: Tensor) -> tuple[Tensor, Ten
     kind = kind.reshape(a, len(kinds)).t().expand(len(x), -1, -1)
     own = torch.cat([mean, further, past, kind], 1).transpose(1, 2)
     reached = (mastery * goal).sum(1, keepdim=True) / total
-    people = torch.cat([progress[:, :3], reached, gap.sum(1, keepdim=True) / 10.0, goal.mean(1, keepdim=True)], 1)
+    total_gap, share = gap.sum(1, keepdim=True) / 10.0, goal.mean(1, keepdim=True)
+    people = torch.cat([progress[:, :3], reached, total_gap, share, *others], 1)
     return own, torch.cat([people, belief], 1) if per_learner else people

@@ -23,7 +23,7 @@ VERBS = {
     "validate": "the validity card of some learners: published effects, the gate, a verdict in words",
     "simulate-log": "let a policy teach simulated learners and write its decision log",
     "ope": "estimate from a decision log what another policy would achieve, and whether to believe it",
-    "bench": "measure speeds on this machine (steps, learners, agents, bandits, ope, serve) and tracers on public data (tracing)",
+    "bench": "measure speeds on this machine (steps, learners, agents, serve, ...) and tracers on public data",
 }
 
 
