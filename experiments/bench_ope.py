@@ -126,9 +126,8 @@ def _alarms(runs: int) -> None:
     for learners, effect in ((200, 0.0), (200, 1.0), (1000, 1.0)):
         found = false_promotions(20, learners, 25, effect, min(runs, 2000))
         said = ", ".join(f"{name} {rate:.3f}" for name, rate in found.items())
-        print(
-            f"20 equal candidates, {learners:,} learners x 25, learner effect {effect:g}, {min(runs, 2000):,} runs: {said}"
-        )
+        head = f"20 equal candidates, {learners:,} learners x 25, learner effect {effect:g}"
+        print(f"{head}, {min(runs, 2000):,} runs: {said}")
 
 
 def _probabilities(rng: np.random.Generator, n: int, a: int) -> Array:

@@ -18,6 +18,7 @@ VERBS = {
     "recommend": "ask a policy bundle for the next activities of one learner",
     "simulate-log": "let a policy teach simulated learners and write its decision log",
     "ope": "estimate from a decision log what another policy would achieve, and whether to believe it",
+    "robustness": "set a run's policy on learners of other kinds, and see who wins at home only",
     "pilot": "plan a trial of a policy, watch it, or rehearse it on simulated learners",
     "bench": "measure steps and samples per second on this machine",
 }

@@ -70,7 +70,7 @@ class Episodes:
     @cached_property
     def rho(self) -> Array:
         """(n, T) product of the weights up to and with each step."""
-        return np.cumprod(self.weight, 1)
+        return np.asarray(np.cumprod(self.weight, 1), dtype=np.float64)
 
     @cached_property
     def gain(self) -> Array:
