@@ -159,11 +159,11 @@ def _show(console: Any, found: Assessment, settings: Settings) -> None:
         console.show(grid)
         _findings(console, f"Can the value of {table.title} be trusted?", table.findings)
     _findings(console, "Is the log sound?", found.log)
-    for name, sessions, bounds in found.groups:
-        text = (
-            "insufficient evidence" if bounds is None else f"{bounds.value:.4f} [{bounds.low:.4f}, {bounds.high:.4f}]"
-        )
-        console.say(f"  {settings.group} {name}, {sessions:,} sessions: {text}")
+    for group in found.groups:
+        own, text = group.value, "insufficient evidence"
+        if own is not None and group.gain is not None:
+            text = f"{own.value:.4f} [{own.low:.4f}, {own.high:.4f}], {group.gain.value:+.4f} against the log"
+        console.say(f"  {settings.group} {group.name}, {group.sessions:,} sessions: {text}")
     console.say(f"verdict on the value of a session: {found.verdict.word.upper()}")
 
 
@@ -188,7 +188,6 @@ def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict
     def said_of(findings: Sequence[Any]) -> list[dict[str, Any]]:
         return [{"name": f.name, "value": f.value, "verdict": f.verdict.word, "says": f.says} for f in findings]
 
-    groups = [{"name": name, "sessions": n, "value": None if b is None else asdict(b)} for name, n, b in found.groups]
     content = {
         "schema": 1,
         "policy": said["policy"],
@@ -198,7 +197,8 @@ def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict
         "session": table(found.sessions),
         "decision": table(found.decisions),
         "soundness": said_of(found.log),
-        "groups": groups,
+        "clusters": found.clusters,
+        "groups": [asdict(group) for group in found.groups],
     }
     plain: dict[str, Any] = _plain(content)
     return plain

@@ -79,8 +79,10 @@ def main(words: list[str]) -> None:
     console.say(f"order of the policies, mean Kendall tau between kinds of learners: {ranks(matrix):.2f}")
     if args.to:
         content = {name: {kind: float(x.mean()) for kind, x in by.items()} for name, by in plays.items()}
-        verdicts = {row.policy: {"flagged": row.flagged, "says": row.says} for row in rows}
-        write_json(Path(args.to), {"schema": 1, "run": run.id, "value": content, "verdict": verdicts})
+        verdicts = {
+            row.policy: {"flagged": row.flagged, "says": row.says, "worst_away": row.worst_away} for row in rows
+        }
+        write_json(Path(args.to), {"schema": 1, "run": run.id, "candidate": own, "value": content, "verdict": verdicts})
 
 
 def _learners(kind: str, cfg: DictConfig) -> Any:

@@ -34,12 +34,32 @@ class Ruling:
 
 
 @dataclass(frozen=True)
-class Case:
-    """All that the gate looks at; gains are candidate minus incumbent, one value per held-out cluster (a learner)."""
+class Gain:
+    """Candidate minus incumbent over held-out clusters (learners): the mean, its standard error, how many."""
 
-    gains: Array  # (G,)
+    value: float
+    error: float
+    number: int
+
+    @staticmethod
+    def of(gains: Array) -> Gain:
+        """Return the gain from one value per cluster (G,); ValueError with fewer than two."""
+        if len(gains) < 2:
+            raise ValueError(f"{len(gains)} gains: two held-out learners are the least")
+        return Gain(float(np.mean(gains)), float(np.std(gains, ddof=1) / np.sqrt(len(gains))), len(gains))
+
+    def lower(self, alpha: float) -> float:
+        """Return the one-sided lower bound at level `alpha` (Student's t over clusters)."""
+        return float(self.value - stats.t.ppf(1.0 - alpha, self.number - 1) * self.error)
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that the gate looks at."""
+
+    gain: Gain
     overlap: Verdict
-    groups: Mapping[str, Array] = field(default_factory=dict)  # gains by learner group
+    groups: Mapping[str, Gain | None] = field(default_factory=dict)  # None = too few to tell
     elsewhere: Mapping[str, float] = field(default_factory=dict)  # gain in each simulator it was not trained on
     approver: str = ""
 
@@ -47,10 +67,9 @@ class Case:
 def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
     """Return the ruling on one of `candidates` candidates that were compared on the same held-out learners.
 
-    Bonferroni over candidates: none may be promoted by luck because many were tried. ValueError with fewer than two
-    gains.
+    Bonferroni over candidates: none may be promoted by luck because many were tried.
     """
-    gain, lower, error = lower_gain(case.gains, rules.alpha / candidates)
+    gain, lower = case.gain.value, case.gain.lower(rules.alpha / candidates)
     failed, short = [], []
     if case.overlap is Verdict.DO_NOT:
         failed.append("the log does not support the candidate (overlap)")
@@ -58,15 +77,14 @@ def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
         short.append(
             f"the gain is {gain:+.4f}, at least {lower:+.4f} with {candidates} candidates: not above {rules.margin:g}"
         )
-    for name, gains in case.groups.items():
-        if len(gains) < rules.least_learners:
-            short.append(f"group {name}: {len(gains)} learners are insufficient evidence")
-            continue
-        value, low, _ = lower_gain(gains, rules.alpha)
-        if value < -rules.group_floor:
-            failed.append(f"group {name} loses {-value:.4f}, more than {rules.group_floor:g}")
-        elif low < -rules.group_floor:
-            short.append(f"group {name} may lose {-low:.4f}, more than {rules.group_floor:g}")
+    for name, found in case.groups.items():
+        if found is None or found.number < rules.least_learners:
+            short.append(f"group {name}: insufficient evidence")
+        elif found.value < -rules.group_floor:
+            failed.append(f"group {name} loses {-found.value:.4f}, more than {rules.group_floor:g}")
+        elif found.lower(rules.alpha) < -rules.group_floor:
+            may = -found.lower(rules.alpha)
+            short.append(f"group {name} may lose {may:.4f}, more than {rules.group_floor:g}")
     worse = {name: value for name, value in case.elsewhere.items() if value < 0}
     if worse:
         name = min(worse, key=lambda key: worse[key])
@@ -74,22 +92,11 @@ def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
     if failed:
         return Ruling("reject", gain, lower, (*failed, *short))
     if short:
-        return Ruling(
-            "not enough evidence", gain, lower, tuple(short), _enough(gain, error, len(case.gains), candidates, rules)
-        )
+        return Ruling("not enough evidence", gain, lower, tuple(short), _enough(case.gain, candidates, rules))
     if not case.approver:
         return Ruling("not enough evidence", gain, lower, ("nobody has approved it",), "a named person must approve it")
     said = f"the gain is {gain:+.4f}, at least {lower:+.4f} with {candidates} candidates; approved by {case.approver}"
     return Ruling("promote", gain, lower, (said,))
-
-
-def lower_gain(gains: Array, alpha: float) -> tuple[float, float, float]:
-    """Return mean, one-sided lower bound at level `alpha` (Student's t over clusters), and standard error."""
-    g = np.asarray(gains, dtype=np.float64)
-    if len(g) < 2:
-        raise ValueError(f"{len(g)} gains: two held-out learners are the least")
-    error = float(g.std(ddof=1) / np.sqrt(len(g)))
-    return float(g.mean()), float(g.mean() - stats.t.ppf(1.0 - alpha, len(g) - 1) * error), error
 
 
 def best_of(cases: Sequence[Case], rules: Rules = Rules()) -> tuple[int, Ruling]:
@@ -99,12 +106,12 @@ def best_of(cases: Sequence[Case], rules: Rules = Rules()) -> tuple[int, Ruling]
     return best, rulings[best]
 
 
-def _enough(gain: float, error: float, n: int, candidates: int, rules: Rules) -> str:
-    if gain <= rules.margin:
+def _enough(gain: Gain, candidates: int, rules: Rules) -> str:
+    if gain.value <= rules.margin:
         return "a candidate that is better"
     z = stats.norm.ppf(1.0 - rules.alpha / candidates) + stats.norm.ppf(0.8)
-    learners = int(np.ceil(n * (z * error / (gain - rules.margin)) ** 2))
-    return f"about {max(learners, n):,} held-out learners, if the gain is what it seems"
+    learners = int(np.ceil(gain.number * (z * gain.error / (gain.value - rules.margin)) ** 2))
+    return f"about {max(learners, gain.number):,} held-out learners, if the gain is what it seems"
 
 
 def false_promotions(
@@ -131,8 +138,10 @@ def false_promotions(
         counts["naive"] += bool((means > 0).any())
         counts["decisions"] += bool((means - 1.645 * alone > 0).any())
         counts["learners"] += bool((means - stats.t.ppf(0.95, learners - 1) * sd / np.sqrt(learners) > 0).any())
-        cases = [Case(g, Verdict.TRUST, approver="a person") for g in gains]
+        cases = [Case(Gain.of(g), Verdict.TRUST, approver="a person") for g in gains]
         counts["gate"] += best_of(cases)[1].answer == "promote"
         better = gains[0] + 0.25 * np.hypot(effect, 1.0 / np.sqrt(decisions))
-        counts["power"] += rule(Case(better, Verdict.TRUST, approver="a person"), candidates).answer == "promote"
+        counts["power"] += (
+            rule(Case(Gain.of(better), Verdict.TRUST, approver="a person"), candidates).answer == "promote"
+        )
     return {name: count / runs for name, count in counts.items()}

@@ -5,7 +5,7 @@ import pytest
 
 from trailmark.experiments.evidence.boundaries import crossing, obrien_fleming, pocock, power
 from trailmark.experiments.evidence.finding import Verdict
-from trailmark.experiments.evidence.gate import Case, Rules, best_of, false_promotions, rule
+from trailmark.experiments.evidence.gate import Case, Gain, Rules, best_of, false_promotions, rule
 from trailmark.experiments.evidence.monitor import Units, false_alarms, look
 from trailmark.experiments.evidence.pilot import Plan, design_effect, detectable, needed
 
@@ -57,9 +57,9 @@ def test_gate_promotes_none_of_twenty_equal_candidates() -> None:
     assert found["learners"] > 0.4
 
 
-def some(gain: float, n: int = 400, seed: int = 0) -> np.ndarray:
+def some(gain: float, n: int = 400, seed: int = 0) -> Gain:
     x = np.random.default_rng(seed).normal(0, 1, n)
-    return gain + 0.2 * (x - x.mean()) / x.std(ddof=1)
+    return Gain.of(gain + 0.2 * (x - x.mean()) / x.std(ddof=1))
 
 
 def test_gate_says_why() -> None:
