@@ -19,7 +19,11 @@ def main(words: list[str]) -> None:
     parser.add_argument("--replicates", type=int, default=1000, help="of the bootstrap of whole learners")
     parser.add_argument("--coverage", type=int, default=0, metavar="LOGS", help="instead: coverage over so many logs")
     parser.add_argument("--faults", type=int, default=0, metavar="LOGS", help="instead: planted faults, clean logs")
+    parser.add_argument("--alarms", type=int, default=0, metavar="RUNS", help="instead: false alarms and promotions")
     args = parser.parse_args(words)
+    if args.alarms:
+        _alarms(args.alarms)
+        return
     if args.coverage:
         _coverage(args.coverage)
         return
@@ -104,6 +108,26 @@ def _faults(logs: int) -> None:
     verdicts = [worst(clean(kss_world(), 400, 100 + seed).all) for seed in range(logs)]
     counts = ", ".join(f"{v.word} {verdicts.count(v)}" for v in Verdict)
     print(f"{logs} clean logs, worst finding of each: {counts}")
+
+
+def _alarms(runs: int) -> None:
+    from .evidence.gate import false_promotions
+    from .evidence.monitor import false_alarms
+    from .evidence.pilot import Plan
+
+    for what, plan, units, effect in (
+        ("A/A, 2,000 learners per arm", Plan(0.1, looks=20), 2000, 0.0),
+        ("effect .1 sd, 2,000 learners per arm: power", Plan(0.1, looks=20), 2000, 0.1),
+        ("A/A, 80 classes of 25 per arm, ICC .2", Plan(0.1, looks=20, size=25, icc=0.2), 80, 0.0),
+    ):
+        parts = [false_alarms(plan, units, 1000, effect, seed) for seed in range(max(1, runs // 1000))]
+        found = {name: float(np.mean([part[name] for part in parts])) for name in parts[0]}
+        print(f"{what}, 20 looks, {1000 * len(parts):,} pilots: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
+    for learners, effect in ((200, 0.0), (200, 1.0), (1000, 1.0)):
+        found = false_promotions(20, learners, 25, effect, min(runs, 2000))
+        said = ", ".join(f"{name} {rate:.3f}" for name, rate in found.items())
+        head = f"20 equal candidates, {learners:,} learners x 25, learner effect {effect:g}"
+        print(f"{head}, {min(runs, 2000):,} runs: {said}")
 
 
 def _probabilities(rng: np.random.Generator, n: int, a: int) -> Array:

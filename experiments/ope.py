@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 KEYS = {
     "policy": "a bundle's folder, or a run (its id, the start of one, or `latest`)",
     "log": "a decision log: Parquet or CSV, columns in data/decisions.py; `trailmark simulate-log` writes one",
+    "explore": "share of the policy's decisions left to chance, 0 to 1, as in a careful pilot",
     "reward": "the column that says how good a decision turned out",
     "cluster": "the column of who is independent of whom: learner, a class, a cohort",
     "group": "the column of learner groups that must not be overlooked",
@@ -49,6 +50,7 @@ def main(words: list[str]) -> None:
     from .compose import complain
     from .console import Console
     from .evidence.assess import assess
+    from .evidence.explore import Exploring
     from .evidence.replay import replay
     from .runs import RunError, write_json
 
@@ -58,12 +60,13 @@ def main(words: list[str]) -> None:
         said = _said(args.words)
         settings = _settings(said)
         bundle = load_bundle(said["policy"], said.get("output", "runs"), args.allow)
+        policy = bundle.policy if "explore" not in said else Exploring(bundle.policy, _share(said["explore"]))
         with console.step("read the log"):
             decisions = Decisions.load(said["log"], bundle.observer.catalog)
         for note in decisions.notes:
             console.say(f"  note: {note}")
         with console.step(f"replay {len(decisions):,} decisions through the policy's observer"):
-            seen = replay(bundle.observer, bundle.policy, decisions)
+            seen = replay(bundle.observer, policy, decisions)
         with console.step("estimate"):
             found = assess(decisions, seen, bundle.observer, settings)
     except (ConfigError, RunError, DataError, PackError) as error:
@@ -84,6 +87,18 @@ def load_bundle(name: str, output: str, allow: Sequence[str]) -> PolicyBundle:
     if not (folder / "card.json").exists():
         folder = find(output, name).bundle
     return PolicyBundle.load(folder, allow)
+
+
+def _share(word: str) -> float:
+    from .build import ConfigError
+
+    try:
+        share = float(word)
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        raise ConfigError(f"explore={word}: say a share, 0 to 1")
+    return share
 
 
 def _said(words: Sequence[str]) -> dict[str, str]:
@@ -144,11 +159,11 @@ def _show(console: Any, found: Assessment, settings: Settings) -> None:
         console.show(grid)
         _findings(console, f"Can the value of {table.title} be trusted?", table.findings)
     _findings(console, "Is the log sound?", found.log)
-    for name, sessions, bounds in found.groups:
-        text = (
-            "insufficient evidence" if bounds is None else f"{bounds.value:.4f} [{bounds.low:.4f}, {bounds.high:.4f}]"
-        )
-        console.say(f"  {settings.group} {name}, {sessions:,} sessions: {text}")
+    for group in found.groups:
+        own, text = group.value, "insufficient evidence"
+        if own is not None and group.gain is not None:
+            text = f"{own.value:.4f} [{own.low:.4f}, {own.high:.4f}], {group.gain.value:+.4f} against the log"
+        console.say(f"  {settings.group} {group.name}, {group.sessions:,} sessions: {text}")
     console.say(f"verdict on the value of a session: {found.verdict.word.upper()}")
 
 
@@ -173,7 +188,6 @@ def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict
     def said_of(findings: Sequence[Any]) -> list[dict[str, Any]]:
         return [{"name": f.name, "value": f.value, "verdict": f.verdict.word, "says": f.says} for f in findings]
 
-    groups = [{"name": name, "sessions": n, "value": None if b is None else asdict(b)} for name, n, b in found.groups]
     content = {
         "schema": 1,
         "policy": said["policy"],
@@ -183,7 +197,8 @@ def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict
         "session": table(found.sessions),
         "decision": table(found.decisions),
         "soundness": said_of(found.log),
-        "groups": groups,
+        "clusters": found.clusters,
+        "groups": [asdict(group) for group in found.groups],
     }
     plain: dict[str, Any] = _plain(content)
     return plain

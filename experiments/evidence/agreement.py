@@ -46,6 +46,8 @@ def beside(model: Estimate, weighted: Estimate, clusters: Clusters | None = None
 
     It does not spoil the corrected ones, so it gives no verdict.
     """
+    if not np.isfinite(weighted.value):
+        return "model only, with nothing to compare it to"
     found = spread([weighted, model], clusters)
     if found.verdict is Verdict.TRUST:
         return "model only; agrees with the weighted ones"

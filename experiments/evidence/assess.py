@@ -74,13 +74,25 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Group:
+    """What the log says of one group of learners; None where the evidence does not suffice."""
+
+    name: str
+    sessions: int
+    clusters: int
+    value: Bounds | None
+    gain: Bounds | None  # over what was logged
+
+
+@dataclass(frozen=True)
 class Assessment:
     """What a log says about a candidate: whole sessions first, single decisions beside them."""
 
     sessions: Table
     decisions: Table
     log: list[Finding]
-    groups: list[tuple[str, int, Bounds | None]]  # name, sessions, WDR of the group; None = insufficient evidence
+    groups: list[Group]
+    clusters: int  # independent units: learners, or what the user named
 
     @property
     def verdict(self) -> Verdict:
@@ -123,7 +135,7 @@ def assess(decisions: Decisions, seen: Seen, observer: Observer, settings: Setti
     here = _decision_table(decisions, seen, observer, settings, taken, fold, rows)
     over = _episodes(decisions, seen, settings, reward, taken.weight, fold)
     there = _session_table(decisions, seen, settings, over, taken.weight, reward, units, begun)
-    groups: list[tuple[str, int, Bounds | None]] = []
+    groups: list[Group] = []
     if settings.group in decisions.frame:
         names = decisions.frame[settings.group].to_numpy(str)[first]
         there.findings.append(overlap.groups(names, over.rho[:, -1], decisions.session))
@@ -131,7 +143,7 @@ def assess(decisions: Decisions, seen: Seen, observer: Observer, settings: Setti
     support = overlap.support(action, seen.policy, behaviour, allowed)
     there.findings.extend(support)
     here.findings.extend(support)
-    return Assessment(there, here, findings, groups)
+    return Assessment(there, here, findings, groups, units.number)
 
 
 def _by_session(decisions: Decisions, values: Array) -> Array:
@@ -173,7 +185,7 @@ def _session_table(
     ]
     notes = {
         "FQE": agreement.beside(found[9], found[0], units),
-        "MIS": f"biased if {settings.cells} kinds of learners do not say all",
+        "MIS": f"biased if {settings.cells} kinds of learners do not say all; interval somewhat short",
         "DRL": "biased if the model of Q and its ratios are wrong",
         "MAGIC": "interval takes the blend as given",
     }
@@ -243,20 +255,18 @@ def _lines(estimates: list[Estimate], clusters: Clusters, settings: Settings, no
     return lines
 
 
-def _groups(
-    names: Any, over: Episodes, units: Clusters, settings: Settings, least: float = 30.0
-) -> list[tuple[str, int, Bounds | None]]:
-    out: list[tuple[str, int, Bounds | None]] = []
+def _groups(names: Any, over: Episodes, units: Clusters, settings: Settings, least: float = 30.0) -> list[Group]:
+    out = []
     for name in np.unique(names):
         mine = names == name
-        part = over.take(mine)
+        part, inside = over.take(mine), Clusters.of(units.index[mine])
         if weights.effective_size(part.rho[:, -1]) < least:
-            out.append((str(name), int(mine.sum()), None))
+            out.append(Group(str(name), int(mine.sum()), inside.number, None, None))
             continue
-        inside = Clusters.of(units.index[mine])
-        out.append(
-            (str(name), int(mine.sum()), interval(sequential.weighted_doubly_robust(part), inside, settings.confidence))
-        )
+        found = sequential.weighted_doubly_robust(part)
+        both = (found, difference("gain", found, part.gain))
+        value, gain = (interval(estimate, inside, settings.confidence) for estimate in both)
+        out.append(Group(str(name), int(mine.sum()), inside.number, value, gain))
     return out
 
 

@@ -86,7 +86,8 @@ def mean_weight(weight: Array, clusters: Clusters) -> Finding:
     """Return whether weights average 1, as they must when propensities are right and the log covers the candidate."""
     found = Estimate("weight", weight)
     error = standard_error(found, clusters)
-    z = (found.value - 1.0) / error if error > 0 else (0.0 if abs(found.value - 1.0) < 1e-9 else np.inf)
+    z = (found.value - 1.0) / error if error > 0 else float(np.copysign(np.inf, found.value - 1.0))
+    z = 0.0 if abs(found.value - 1.0) < 1e-9 else z
     verdict = by_p(two_sided(float(z)))
     if abs(found.value - 1.0) < 0.02:
         verdict = min(verdict, Verdict.CAUTION)

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from trailmark.agents.baselines import RandomLegal, WeakestAllowed
 from trailmark.data.decisions import Decisions
@@ -76,7 +75,7 @@ def test_interval_holds_the_truth_with_people_in_the_loop(name: str, judged) -> 
 
 def test_small_groups_get_no_number(judged) -> None:
     found, _ = judged
-    assert {bounds for _, _, bounds in found.groups} == {None}  # cohorts of 25
+    assert {group.value for group in found.groups} == {None}  # cohorts of 25
     assert len(found.decisions.lines) == 12
 
 
@@ -131,8 +130,32 @@ def test_verbs(finished) -> None:
     found = json.loads((finished.folder / "ope.json").read_text())
     assert found["verdict"] in ("trust", "caution", "do not trust")
     assert len(found["session"]["estimates"]) == 11
-    log = torch.tensor(found["session"]["logged"]["value"])
-    assert torch.isfinite(log)
+    assert np.isfinite(found["session"]["logged"]["value"])
+
+
+def evidence(gain: float | None, verdict: str = "trust") -> dict:
+    bounds = {"value": gain, "error": 0.01, "low": None, "high": None}
+    group = {"name": "sales", "sessions": 80, "clusters": 80, "value": None, "gain": {"value": 0.04, "error": 0.01}}
+    lines = [{"name": "WDR minus log", "bounds": bounds}]
+    return {"verdict": verdict, "clusters": 400, "groups": [group], "session": {"estimates": lines}}
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "status", "said"),
+    [
+        (evidence(0.05), ("--approver", "A. Person", "--candidates", "20"), 0, "PROMOTE"),
+        (evidence(0.05), (), 1, "nobody has approved it"),
+        (evidence(0.01), ("--approver", "A. Person"), 1, "NOT ENOUGH EVIDENCE"),
+        (evidence(0.05, "do not trust"), ("--approver", "A. Person"), 1, "REJECT"),
+        (evidence(None), ("--approver", "A. Person"), 2, "does not overlap"),
+        ({"schema": 1}, (), 2, "it has no 'session'"),
+    ],
+)
+def test_gate_verb(finished, content: dict, words: tuple[str, ...], status: int, said: str) -> None:
+    (finished.folder / "evidence.json").write_text(json.dumps(content))
+    done = finished.call("promote", "evidence.json", *words, "--to", "ruling.json")
+    assert done.status == status, done.err
+    assert said in done.out + done.err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,147 @@
+"""Gate: whether a candidate may replace the incumbent; "not enough evidence" is an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import stats
+
+from .estimate import Array
+from .finding import Verdict
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a candidate must show."""
+
+    alpha: float = 0.05  # chance of promoting one that is no better, over all candidates together
+    margin: float = 0.0  # by how much it must be better than the incumbent
+    group_floor: float = 0.05  # how much a learner group may lose, at worst
+    least_learners: int = 30  # below that a group gives no evidence
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """The gate's answer, with every reason; `lower` is the corrected bound of the gain."""
+
+    answer: str  # promote, reject, not enough evidence
+    gain: float
+    lower: float
+    reasons: tuple[str, ...]
+    enough: str = ""  # what would be enough, where evidence is short
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Candidate minus incumbent over held-out clusters (learners): the mean, its standard error, how many."""
+
+    value: float
+    error: float
+    number: int
+
+    @staticmethod
+    def of(gains: Array) -> Gain:
+        """Return the gain from one value per cluster (G,); ValueError with fewer than two."""
+        if len(gains) < 2:
+            raise ValueError(f"{len(gains)} gains: two held-out learners are the least")
+        return Gain(float(np.mean(gains)), float(np.std(gains, ddof=1) / np.sqrt(len(gains))), len(gains))
+
+    def lower(self, alpha: float) -> float:
+        """Return the one-sided lower bound at level `alpha` (Student's t over clusters)."""
+        return float(self.value - stats.t.ppf(1.0 - alpha, self.number - 1) * self.error)
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that the gate looks at."""
+
+    gain: Gain
+    overlap: Verdict
+    groups: Mapping[str, Gain | None] = field(default_factory=dict)  # None = too few to tell
+    elsewhere: Mapping[str, float] = field(default_factory=dict)  # gain in each simulator it was not trained on
+    approver: str = ""
+
+
+def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
+    """Return the ruling on one of `candidates` candidates that were compared on the same held-out learners.
+
+    Bonferroni over candidates: none may be promoted by luck because many were tried.
+    """
+    gain, lower = case.gain.value, case.gain.lower(rules.alpha / candidates)
+    failed, short = [], []
+    if case.overlap is Verdict.DO_NOT:
+        failed.append("the log does not support the candidate (overlap)")
+    if lower <= rules.margin:
+        short.append(
+            f"the gain is {gain:+.4f}, at least {lower:+.4f} with {candidates} candidates: not above {rules.margin:g}"
+        )
+    for name, found in case.groups.items():
+        if found is None or found.number < rules.least_learners:
+            short.append(f"group {name}: insufficient evidence")
+        elif found.value < -rules.group_floor:
+            failed.append(f"group {name} loses {-found.value:.4f}, more than {rules.group_floor:g}")
+        elif found.lower(rules.alpha) < -rules.group_floor:
+            may = -found.lower(rules.alpha)
+            short.append(f"group {name} may lose {may:.4f}, more than {rules.group_floor:g}")
+    worse = {name: value for name, value in case.elsewhere.items() if value < 0}
+    if worse:
+        name = min(worse, key=lambda key: worse[key])
+        failed.append(f"it is worse by {-worse[name]:.4f} among learners of another kind ({name})")
+    if failed:
+        return Ruling("reject", gain, lower, (*failed, *short))
+    if short:
+        return Ruling("not enough evidence", gain, lower, tuple(short), _enough(case.gain, candidates, rules))
+    if not case.approver:
+        return Ruling("not enough evidence", gain, lower, ("nobody has approved it",), "a named person must approve it")
+    said = f"the gain is {gain:+.4f}, at least {lower:+.4f} with {candidates} candidates; approved by {case.approver}"
+    return Ruling("promote", gain, lower, (said,))
+
+
+def best_of(cases: Sequence[Case], rules: Rules = Rules()) -> tuple[int, Ruling]:
+    """Return the number of the candidate with the best corrected bound, and its ruling."""
+    rulings = [rule(case, len(cases), rules) for case in cases]
+    best = max(range(len(cases)), key=lambda i: (rulings[i].answer == "promote", rulings[i].lower))
+    return best, rulings[best]
+
+
+def _enough(gain: Gain, candidates: int, rules: Rules) -> str:
+    if gain.value <= rules.margin:
+        return "a candidate that is better"
+    z = stats.norm.ppf(1.0 - rules.alpha / candidates) + stats.norm.ppf(0.8)
+    learners = int(np.ceil(gain.number * (z * gain.error / (gain.value - rules.margin)) ** 2))
+    return f"about {max(learners, gain.number):,} held-out learners, if the gain is what it seems"
+
+
+def false_promotions(
+    candidates: int, learners: int, decisions: int, effect: float, runs: int, seed: int = 0
+) -> dict[str, float]:
+    """Return how often one of `candidates` equal policies is promoted, by rule, over `runs` simulated comparisons.
+
+    Every policy is as good as the incumbent; learners differ by `effect` (of one decision's sd), a part of which meets
+    each policy differently. `naive`: the best mean is above 0; `decisions`: the best bound, decisions as independent;
+    `learners`: the best bound over learners, candidates not counted; `gate`: this gate; `best`: power of the gate when
+    one candidate is better by a quarter of a learner's sd.
+    """
+    rng = np.random.Generator(np.random.Philox(seed=[seed, 12]))
+    counts = dict.fromkeys(("naive", "decisions", "learners", "gate", "power"), 0)
+    for _ in range(runs):
+        own = effect * rng.standard_normal((candidates, learners))
+        noise = rng.standard_normal((candidates, learners, decisions)) if decisions < 2 else None
+        mean_noise = (
+            rng.standard_normal((candidates, learners)) / np.sqrt(decisions) if noise is None else noise.mean(2)
+        )
+        gains = own + mean_noise
+        means, sd = gains.mean(1), gains.std(1, ddof=1)
+        alone = np.sqrt((effect**2 + 1.0) / (learners * decisions))
+        counts["naive"] += bool((means > 0).any())
+        counts["decisions"] += bool((means - 1.645 * alone > 0).any())
+        counts["learners"] += bool((means - stats.t.ppf(0.95, learners - 1) * sd / np.sqrt(learners) > 0).any())
+        cases = [Case(Gain.of(g), Verdict.TRUST, approver="a person") for g in gains]
+        counts["gate"] += best_of(cases)[1].answer == "promote"
+        better = gains[0] + 0.25 * np.hypot(effect, 1.0 / np.sqrt(decisions))
+        counts["power"] += (
+            rule(Case(Gain.of(better), Verdict.TRUST, approver="a person"), candidates).answer == "promote"
+        )
+    return {name: count / runs for name, count in counts.items()}

@@ -1,0 +1,112 @@
+"""Robustness: every policy on every kind of simulated learner, above all on those it was not trained on.
+
+The robust evaluation matrix of Doroudi, Aleven and Brunskill (2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .estimate import Array
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Values of P policies on S kinds of learners; more is better.
+
+    `gain` is a policy's mean distance to the incumbent, learner by learner with common luck, and `error` its standard
+    error. `home` is the kind that a policy was trained on, -1 for one that was trained on none.
+    """
+
+    policies: tuple[str, ...]
+    students: tuple[str, ...]
+    value: Array  # (P, S)
+    gain: Array  # (P, S)
+    error: Array  # (P, S)
+    home: NDArray[np.int64]  # (P,)
+    incumbent: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the matrix says of one policy."""
+
+    policy: str
+    worst_away: float  # least gain among learners it was not trained on
+    optimism: float  # gain at home minus mean gain away; NaN for a policy without a home
+    regret: float  # largest distance to the best policy, over all kinds of learners
+    flagged: bool
+    says: str
+
+
+def matrix_of(plays: Mapping[str, Mapping[str, Array]], home: Mapping[str, str | None], incumbent: str) -> Matrix:
+    """Return the matrix from outcomes (n,) by policy and kind of learner; the same learners in each column.
+
+    ValueError when the incumbent is not among the policies, or a policy lacks a kind of learner.
+    """
+    policies, students = tuple(plays), tuple(next(iter(plays.values())))
+    if incumbent not in plays:
+        raise ValueError(f"the incumbent {incumbent!r} is not among {list(policies)}")
+    if any(tuple(by) != students for by in plays.values()):
+        raise ValueError("every policy must be played on the same kinds of learners")
+    shape = (len(policies), len(students))
+    value, gain, error = np.empty(shape), np.empty(shape), np.empty(shape)
+    for i, policy in enumerate(policies):
+        for j, student in enumerate(students):
+            mine, theirs = plays[policy][student], plays[incumbent][student]
+            apart = mine - theirs
+            value[i, j], gain[i, j] = mine.mean(), apart.mean()
+            error[i, j] = apart.std(ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else np.inf
+    where = [students.index(h) if (h := home.get(policy)) is not None else -1 for policy in policies]
+    return Matrix(policies, students, value, gain, error, np.array(where), incumbent)
+
+
+def judged(matrix: Matrix, tolerance: float = 0.0, z: float = 1.645) -> list[Row]:
+    """Return a row per policy; flagged is one that wins at home only.
+
+    That is: at home it beats the incumbent, and away it is worse, somewhere, by more than `tolerance` and its error, or
+    beats the incumbent nowhere. A policy without a home is flagged where it is worse anywhere.
+    """
+    out = []
+    for i, policy in enumerate(matrix.policies):
+        away = np.arange(len(matrix.students)) != matrix.home[i]
+        gain, error = matrix.gain[i], matrix.error[i]
+        if not away.any():
+            out.append(Row(policy, float("nan"), float("nan"), 0.0, True, "played at home only: nothing is known"))
+            continue
+        at_home = float(gain[matrix.home[i]]) if matrix.home[i] >= 0 else float("nan")
+        worse = away & (gain + z * error < -tolerance)
+        better = away & (gain - z * error > tolerance)
+        regret = float((matrix.value.max(0) - matrix.value[i]).max())
+        worst, mean = float(gain[away].min()), float(gain[away].mean())
+        own = policy == matrix.incumbent
+        flagged = not own and bool(worse.any() or (matrix.home[i] >= 0 and not better.any()))
+        if own:
+            says = "the incumbent"
+        elif worse.any():
+            names = ", ".join(np.array(matrix.students)[worse])
+            says = f"worse than {matrix.incumbent} among {names}" + (" although better at home" if at_home > 0 else "")
+        elif flagged:
+            says = "wins at home only"
+        else:
+            says = f"holds among {int(away.sum())} other kinds of learners"
+        out.append(Row(policy, worst, at_home - mean, regret, flagged, says))
+    return out
+
+
+def ranks(matrix: Matrix) -> float:
+    """Return how stable the order of policies is: the mean Kendall tau between kinds of learners, 1 = the same.
+
+    Kinds among which all policies are equal tell nothing and are left out.
+    """
+    from scipy import stats
+
+    s = len(matrix.students)
+    taus = [
+        float(stats.kendalltau(matrix.value[:, a], matrix.value[:, b]).statistic) for a in range(s) for b in range(a)
+    ]
+    return float(np.nanmean(taus)) if np.isfinite(taus).any() else 1.0

@@ -1,0 +1,183 @@
+"""Pilot: plan a trial of a policy, watch it look by look, or rehearse it on simulated learners."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .console import Console
+    from .evidence.monitor import Look
+    from .evidence.pilot import Plan
+
+
+def main(words: list[str]) -> None:
+    """Run `trailmark pilot plan|monitor|simulate`."""
+    parser = argparse.ArgumentParser("trailmark pilot", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    plan = verbs.add_parser("plan", help="how many learners or classes, and the smallest effect that would show")
+    plan.add_argument("--effect", type=float, required=True, help="to be found, in sd of one learner's outcome")
+    plan.add_argument("--alpha", type=float, default=0.05, help="chance of a false alarm, all looks together")
+    plan.add_argument("--power", type=float, default=0.8, help="chance to find the effect")
+    plan.add_argument("--share", type=float, default=0.5, help="of units that get the candidate")
+    plan.add_argument("--size", type=int, default=1, help="learners per randomised unit: 1, or a class")
+    plan.add_argument("--icc", type=float, default=0.0, help="intraclass correlation of the outcome")
+    plan.add_argument("--explained", type=float, default=0.0, help="share of variance between units that is known")
+    plan.add_argument("--looks", type=int, default=1, help="how often you will look")
+    plan.add_argument("--schedule", default="obrien-fleming", help="obrien-fleming, pocock, or anytime")
+    plan.add_argument("--to", help="a file for the plan, for `monitor` and `simulate`")
+    watch = verbs.add_parser("monitor", help="what to do at this look")
+    watch.add_argument("table", help="CSV or Parquet, a row per learner: unit, arm (1 = candidate), outcomes")
+    watch.add_argument("--plan", required=True, help="the plan's file")
+    watch.add_argument("--look", type=int, required=True, help="which look this is, 1 for the first")
+    watch.add_argument("--unit", default="learner", help="the column of what was randomised")
+    watch.add_argument("--arm", default="arm", help="the column of the arm")
+    watch.add_argument("--outcome", required=True, help="the column of the outcome; more is better")
+    watch.add_argument(
+        "--guardrail", nargs="*", default=[], metavar="COLUMN=MARGIN", help="outcomes that may lose at most so much"
+    )
+    play = verbs.add_parser("simulate", help="rehearse the pilot with a run's learners and policy")
+    play.add_argument("run", help="a run's id (or its start, or `latest`)")
+    play.add_argument("--plan", required=True, help="the plan's file")
+    play.add_argument("--against", default="random_legal", help="the incumbent: a baseline of the run")
+    play.add_argument("--seed", type=int, default=1)
+    play.add_argument("--allow", nargs="*", default=[], help="packages outside trailmark whose classes may be built")
+    play.add_argument("--output", default="runs", help="folder of local runs")
+    args = parser.parse_args(words)
+
+    from ..data.errors import DataError
+    from ..envs.pack import PackError
+    from .build import ConfigError
+    from .compose import complain
+    from .console import Console
+    from .runs import RunError
+
+    console = Console()
+    try:
+        {"plan": _plan, "monitor": _monitor, "simulate": _simulate}[args.verb](args, console)
+    except (ConfigError, DataError, PackError, RunError) as error:
+        complain(error)
+
+
+def _plan(args: argparse.Namespace, console: Console) -> None:
+    from .build import ConfigError
+    from .evidence.pilot import Plan, design_effect, detectable, needed
+    from .runs import write_json
+
+    try:
+        plan = Plan(**{field.name: getattr(args, field.name) for field in fields(Plan)})
+        units = needed(plan)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    what = "learners" if plan.size == 1 else f"units of {plan.size} learners"
+    looks = "looks at any time" if plan.schedule == "anytime" else f"{plan.looks} looks, {plan.schedule}"
+    console.say(f"{units:,} {what} in both arms find {plan.effect:g} sd with power {plan.power:g} ({looks})")
+    if plan.size > 1:
+        console.say(
+            f"design effect {design_effect(plan):.2f}: learners of one unit are alike, so units are what counts"
+        )
+    for part in (0.25, 0.5, 2.0):
+        n = max(8, round(units * part))
+        console.say(f"  with {n:,}: effects from {detectable(plan, n):.3f} sd on")
+    if args.to:
+        write_json(Path(args.to), {"schema": 1, **asdict(plan)})
+        console.say(f"plan: {args.to}")
+
+
+def read_plan(path: str) -> Plan:
+    """Return the plan in the file `path`; ConfigError when it is none."""
+    from .build import ConfigError
+    from .evidence.pilot import Plan
+
+    try:
+        content: dict[str, Any] = json.loads(Path(path).read_text())
+        return Plan(**{key: value for key, value in content.items() if key != "schema"})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"--plan {path}: no plan ({error}); make one with `trailmark pilot plan --to {path}`"
+        ) from error
+
+
+def _monitor(args: argparse.Namespace, console: Console) -> None:
+    from ..data.errors import require_columns
+    from ..data.files import existing, read_frame
+    from .build import ConfigError
+    from .evidence.monitor import Units, look
+
+    margins = {}
+    for word in args.guardrail:
+        name, _, margin = word.rpartition("=")
+        try:
+            margins[name] = float(margin)
+        except ValueError as error:
+            raise ConfigError(f"--guardrail {word}: say COLUMN=MARGIN, such as confidence=0.1") from error
+    plan, path = read_plan(args.plan), existing(args.table, "the pilot's table")
+    frame, _ = read_frame(path, [args.unit], [args.arm, args.outcome, *margins])
+    require_columns([args.unit, args.arm, args.outcome, *margins], frame.columns, path.name)
+    if not frame[args.arm].isin([0, 1]).all():
+        raise ConfigError(f"{path.name}, column '{args.arm}': write 1 for the candidate and 0 for the incumbent")
+    try:
+        units, *guards = (
+            Units.of(frame[args.unit], frame[args.arm], frame[name].astype(float)) for name in (args.outcome, *margins)
+        )
+        found = look(units, plan, args.look, {n: (u, m) for (n, m), u in zip(margins.items(), guards, strict=True)})
+    except ValueError as error:
+        raise ConfigError(f"{path.name}: {error}") from error
+    _say(console, found, args.look, plan)
+
+
+def _simulate(args: argparse.Namespace, console: Console) -> None:
+    import numpy as np
+    import torch
+
+    from ..agents.bundle import PolicyBundle
+    from ..agents.loop import play
+    from ..data.errors import did_you_mean
+    from ..envs import pack
+    from ..envs.rng import derive
+    from .build import ConfigError, make_baselines
+    from .evidence.monitor import Units, look
+    from .evidence.pilot import needed
+    from .runs import find, read_config
+
+    torch.set_num_threads(1)
+    plan, run = read_plan(args.plan), find(args.output, args.run)
+    cfg = read_config(run)
+    cfg.allow = args.allow  # trust is said anew, never read from a file
+    world = pack.load(run.world, cfg.allow)
+    baselines = make_baselines(cfg, world.observer.space)
+    if args.against not in baselines:
+        near = did_you_mean(args.against, baselines)
+        raise ConfigError(f"--against {args.against}: no such baseline. {near}There are: {', '.join(baselines)}")
+    units, chance = needed(plan), derive(args.seed, "pilot")
+    rng = np.random.Generator(np.random.Philox(seed=[chance, 1]))
+    arm = np.repeat((rng.random(units) < plan.share).astype(float), plan.size)
+    lived = []
+    for policy in (baselines[args.against][1], PolicyBundle.load(run.bundle, cfg.allow).policy):
+        with console.step(f"{units * plan.size:,} learners live a session each"):
+            lived.append(play(world, policy, chance, units * plan.size).values[cfg.primary].double().numpy())
+    value = np.where(arm > 0, lived[1], lived[0]) * (1.0 if world.outcomes[cfg.primary].higher_is_better else -1.0)
+    owner = np.repeat(np.arange(units), plan.size)
+    for number in range(1, plan.looks + 1):
+        seen = owner < round(units * number / plan.looks)
+        found = look(Units.of(owner[seen], arm[seen], value[seen]), plan, number)
+        _say(console, found, number, plan)
+        if found.decision != "continue":
+            break
+    truth = float((lived[1] - lived[0]).mean())
+    console.say(
+        f"truth, had every learner lived both: {truth:+.4f} ({truth / lived[0].std():+.2f} sd) in {cfg.primary}"
+    )
+
+
+def _say(console: Console, found: Look, number: int, plan: Plan) -> None:
+    console.say(
+        f"look {number} of {plan.looks}: {found.units:,} of {found.planned:,} units, t = {found.z:+.2f}, "
+        f"bound {found.bound:.2f}, split p = {found.ratio_p:.2g}"
+    )
+    for name, e in found.guardrails.items():
+        console.say(f"  guardrail {name}: {e.value:+.4f} [{e.low:+.4f}, {e.high:+.4f}]")
+    console.say(f"  {found.decision.upper()}: {found.reason}")

@@ -1,0 +1,124 @@
+"""Robustness: a run's policy and its rivals on every kind of learner it was not trained on; who wins at home only?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+KINDS = ("pfa", "das3h", "best_lr")  # quick to fit, and unlike each other
+
+
+def main(words: list[str]) -> None:
+    """Run `trailmark robustness RUN`."""
+    parser = argparse.ArgumentParser("trailmark robustness", description=__doc__)
+    parser.add_argument("run", help="a run's id (or its start, or `latest`)")
+    parser.add_argument(
+        "--also", nargs="+", default=list(KINDS), metavar="MODEL", help="learners that answer as these tracers predict"
+    )
+    parser.add_argument("--incumbent", help="a baseline of the run; its best heuristic by default")
+    parser.add_argument("--learners", type=int, default=500, help="fresh learners of each kind")
+    parser.add_argument("--seed", type=int, default=1, help="of the learners")
+    parser.add_argument("--to", help="a file for the matrix as JSON")
+    parser.add_argument("--allow", nargs="*", default=[], help="packages outside trailmark whose classes may be built")
+    parser.add_argument("--output", default="runs", help="folder of local runs")
+    args = parser.parse_args(words)
+    if args.learners < 2 or args.seed < 0:
+        parser.error("--learners takes 2 or more, --seed 0 or more")
+
+    import torch
+    from omegaconf import OmegaConf
+
+    from ..agents.bundle import PolicyBundle
+    from ..agents.loop import play
+    from ..data.errors import DataError, did_you_mean
+    from ..envs import pack
+    from ..envs.rng import derive
+    from . import evaluation as ev
+    from .build import ConfigError, check, make_baselines
+    from .compose import complain
+    from .console import Console
+    from .evidence.robustness import judged, matrix_of, ranks
+    from .runs import RunError, find, read_config, write_json
+
+    torch.set_num_threads(1)
+    console = Console()
+    try:
+        run = find(args.output, args.run)
+        found, cfg = run.read_evaluation(), read_config(run)
+        cfg.allow = args.allow  # trust is said anew, never read from a file
+        check(OmegaConf.to_container(cfg, resolve=True), cfg.allow)
+        home, bundle = pack.load(run.world, cfg.allow), PolicyBundle.load(run.bundle, cfg.allow)
+        own = str(found["policies"][0]["name"])
+        policies = {own: bundle.policy}
+        policies |= {name: p for name, (_, p) in make_baselines(cfg, home.observer.space).items() if p.guarded}
+        incumbent = args.incumbent or found["best_heuristic"]
+        if incumbent not in policies:
+            near = did_you_mean(str(incumbent), policies)
+            raise ConfigError(f"--incumbent {incumbent}: no such policy. {near}There are: {', '.join(policies)}")
+        worlds = {"home": home}
+        for kind in args.also:
+            with console.step(f"fit learners who answer as {kind} predicts"):
+                worlds[kind] = ev.elsewhere(home, _learners(kind, cfg))
+    except (ConfigError, RunError, DataError, pack.PackError) as error:
+        complain(error)
+    sign = 1.0 if home.outcomes[cfg.primary].higher_is_better else -1.0
+    plays: dict[str, dict[str, Any]] = {name: {} for name in policies}
+    with console.progress("play", len(policies) * len(worlds)) as advance:
+        for kind, world in worlds.items():
+            for name, policy in policies.items():
+                values = play(world, policy, derive(args.seed, "robustness"), args.learners).values[cfg.primary]
+                plays[name][kind] = sign * values.double().numpy()
+                advance(f"{name} among {kind}")
+    matrix = matrix_of(plays, {own: "home"}, incumbent)
+    rows = judged(matrix)
+    _show(console, matrix, rows)
+    console.say(f"order of the policies, mean Kendall tau between kinds of learners: {ranks(matrix):.2f}")
+    if args.to:
+        content = {name: {kind: float(x.mean()) for kind, x in by.items()} for name, by in plays.items()}
+        verdicts = {
+            row.policy: {"flagged": row.flagged, "says": row.says, "worst_away": row.worst_away} for row in rows
+        }
+        write_json(Path(args.to), {"schema": 1, "run": run.id, "candidate": own, "value": content, "verdict": verdicts})
+
+
+def _learners(kind: str, cfg: DictConfig) -> Any:
+    """Learners of a tracer fitted to the run's own training learners."""
+    from omegaconf import OmegaConf
+
+    from ..configs import __file__ as here
+    from .build import ConfigError, facts, fit_student
+
+    folder = Path(here).parent / "tracer"
+    path = folder / f"{kind}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise ConfigError(f"--also {kind}: no such tracer; there are {known}")
+    known_facts = facts(cfg)
+    if known_facts.split is None:
+        raise ConfigError("this run's learners are made by hand: other kinds need a log (a source) to be fitted to")
+    node = {
+        "_target_": "trailmark.envs.students.sampled.SampledStudent",
+        "tracer": OmegaConf.load(path),
+        "minutes": cfg.minutes,
+    }
+    return fit_student(OmegaConf.create(node), known_facts, cfg.allow)
+
+
+def _show(console: Any, matrix: Any, rows: Any) -> None:
+    from rich.table import Table
+
+    grid = Table(title=f"Gain over {matrix.incumbent} (value for itself), by kind of learner; +- one standard error")
+    grid.add_column("policy")
+    for kind in matrix.students:
+        grid.add_column(kind, justify="right")
+    grid.add_column("verdict")
+    for i, row in enumerate(rows):
+        cells = [f"{g:+.4f} +- {e:.4f}" for g, e in zip(matrix.gain[i], matrix.error[i], strict=True)]
+        if row.policy == matrix.incumbent:
+            cells = [f"{v:.4f}" for v in matrix.value[i]]
+        grid.add_row(row.policy, *cells, ("FLAGGED: " if row.flagged else "") + row.says)
+    console.show(grid)

@@ -1,0 +1,121 @@
+"""Pilots and the gate: published boundaries and sample sizes, few false alarms however often one looks."""
+
+import numpy as np
+import pytest
+
+from trailmark.experiments.evidence.boundaries import crossing, obrien_fleming, pocock, power
+from trailmark.experiments.evidence.finding import Verdict
+from trailmark.experiments.evidence.gate import Case, Gain, Rules, best_of, false_promotions, rule
+from trailmark.experiments.evidence.monitor import Units, false_alarms, look
+from trailmark.experiments.evidence.pilot import Plan, design_effect, detectable, needed
+
+
+@pytest.mark.parametrize(("looks", "flat", "falling"), [(5, 2.413, 2.040), (20, 2.672, 2.126)])
+def test_published_boundaries(looks: int, flat: float, falling: float) -> None:
+    assert pocock(looks) == pytest.approx(np.full(looks, flat), abs=3e-3)
+    bounds = obrien_fleming(looks)
+    assert bounds[-1] == pytest.approx(falling, abs=3e-3)
+    assert bounds[0] == pytest.approx(falling * np.sqrt(looks), abs=0.02)
+    assert crossing(bounds).sum() == pytest.approx(0.05, abs=1e-5)
+
+
+def test_one_look_is_the_plain_test() -> None:
+    assert pocock(1)[0] == pytest.approx(1.959964, abs=1e-5)
+    assert power(pocock(1), 2.8016)[0] == pytest.approx(0.8, abs=1e-3)
+
+
+@pytest.mark.parametrize(("icc", "schools"), [(0.20, 82), (0.05, 24)])
+def test_published_sample_sizes(icc: float, schools: int) -> None:
+    """Spybrook, Shi and Kelcey (2016): 500 pupils per school, R2 .5, effect .2, power .8."""
+    assert abs(needed(Plan(0.2, size=500, icc=icc, explained=0.5)) - schools) <= 2
+    assert design_effect(Plan(0.2, size=25, icc=0.2)) == pytest.approx(5.8)
+
+
+def test_looking_costs_units() -> None:
+    once, often, always = (
+        needed(Plan(0.2, looks=looks, schedule=schedule))
+        for looks, schedule in ((1, "obrien-fleming"), (10, "obrien-fleming"), (10, "anytime"))
+    )
+    assert once < often < always
+    assert detectable(Plan(0.2), once) <= 0.2 < detectable(Plan(0.2), once - 2)
+
+
+def test_peeking_at_twenty_looks_raises_no_false_alarm() -> None:
+    runs = 1500
+    most = 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)
+    found = false_alarms(Plan(0.1, looks=20, size=25, icc=0.2), 80, runs)
+    assert max(found["obrien-fleming"], found["pocock"], found["anytime"]) <= most
+    assert found["peeking"] > 0.2
+    assert found["peeking, learners as units"] > 0.9
+
+
+def test_gate_promotes_none_of_twenty_equal_candidates() -> None:
+    runs = 300
+    found = false_promotions(20, 60, 10, 1.0, runs)
+    assert found["gate"] <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)
+    assert found["naive"] > 0.99
+    assert found["learners"] > 0.4
+
+
+def some(gain: float, n: int = 400, seed: int = 0) -> Gain:
+    x = np.random.default_rng(seed).normal(0, 1, n)
+    return Gain.of(gain + 0.2 * (x - x.mean()) / x.std(ddof=1))
+
+
+def test_gate_says_why() -> None:
+    good = Case(some(0.1), Verdict.TRUST, {"sales": some(0.1, 50)}, {"KSS": 0.02}, "A. Person")
+    assert rule(good, 20).answer == "promote"
+    assert rule(Case(some(0.1), Verdict.TRUST), 20).reasons == ("nobody has approved it",)
+    bad = rule(Case(some(0.1), Verdict.DO_NOT, elsewhere={"KSS": -0.2}, approver="A. Person"), 1)
+    assert bad.answer == "reject"
+    assert "another kind (KSS)" in " ".join(bad.reasons)
+    short = rule(Case(some(0.02), Verdict.TRUST, approver="A. Person"), 20)
+    assert short.answer == "not enough evidence"
+    learners = int(short.enough.split()[1].replace(",", ""))
+    assert rule(Case(some(0.02, learners), Verdict.TRUST, approver="A. Person"), 20).answer == "promote"
+    few = rule(Case(some(0.1), Verdict.TRUST, {"support": some(0.1, 5)}, approver="A. Person"), 1)
+    assert few.answer == "not enough evidence"
+    loses = rule(Case(some(0.1), Verdict.TRUST, {"support": some(-0.2, 90)}, approver="A. Person"), 1)
+    assert loses.answer == "reject"
+    assert best_of([Case(some(0.0), Verdict.TRUST), good])[0] == 1
+
+
+def test_number_of_candidates_raises_the_bar() -> None:
+    case = Case(some(0.02), Verdict.TRUST, approver="A. Person")
+    assert rule(case, 1).answer == "promote"
+    assert rule(case, 1).lower > rule(case, 20).lower
+    assert rule(case, 1, Rules(margin=0.05)).answer == "not enough evidence"
+
+
+def pilot(gap: float, n: int = 400, share: float = 0.5, seed: int = 1) -> Units:
+    rng = np.random.default_rng(seed)
+    arm = (rng.random(n) < share).astype(float)
+    return Units.of(np.arange(n), arm, rng.normal(0, 1, n) + gap * arm)
+
+
+def test_monitor_decides() -> None:
+    plan = Plan(0.25, looks=4)
+    assert look(pilot(0.0, 200), plan, 1).decision == "continue"
+    assert look(pilot(1.0), plan, 2).decision == "stop: better"
+    assert look(pilot(-1.0), plan, 2).decision == "roll back"
+    end = look(pilot(0.0, 800, seed=4), plan, 4)
+    assert end.decision == "insufficient evidence"
+    assert look(pilot(0.3, share=0.7), plan, 2).reason.endswith("a broken split")
+    hurt = look(pilot(1.0), plan, 2, {"confidence": (pilot(-1.0), 0.1), "minutes": (pilot(0.0), 0.1)})
+    assert hurt.decision == "roll back"
+    assert hurt.reason == "confidence got worse than agreed"
+    anytime = look(pilot(1.0), Plan(0.25, looks=4, schedule="anytime"), 2)
+    assert anytime.decision == "stop: better"
+
+
+def test_classes_are_units() -> None:
+    units = Units.of(["a", "a", "b", "b"], [1, 1, 0, 0], [1.0, 2.0, 3.0, 5.0])
+    assert units.value.tolist() == [1.5, 4.0]
+    with pytest.raises(ValueError, match="in both arms, such as 'a'"):
+        Units.of(["a", "a"], [1, 0], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("wrong", [{"schedule": "often"}, {"icc": 1.5}, {"share": 0.0}, {"looks": 0}])
+def test_plans_that_make_no_sense(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=r"schedule|icc|share"):
+        Plan(0.2, **wrong)
