@@ -102,7 +102,7 @@ def probe() -> Callable[..., World]:
         names = [f"s{i}" for i in range(len(pay[0]))]
         catalog = Catalog(
             tuple(Skill(name) for name in names),
-            tuple(Activity(f"do {name}", "", "practice", (name,), 1.0) for name in names),
+            tuple(Activity(f"do {name}", "", f"kind of {name}", (name,), 1.0) for name in names),
         )
         guards: dict[str, Guard] = {} if forbid is None else {"forbid": Forbid(forbid)}
         observer = Observer(Tally().of(catalog), catalog, guards, horizon)
