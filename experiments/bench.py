@@ -10,6 +10,11 @@ BENCHES = {
     "steps": "environment steps and PPO samples per second",
     "tracing": "every tracer on the public data sets, beside published figures",
     "learners": "steps per second of every kind of simulated learner",
+    "agents": "PPO's samples per second and seconds to a return, beside Stable-Baselines3",
+    "bandits": "decisions and updates per second of the linear bandits, beside MABWiser",
+    "transfer": "a policy on a catalogue with activities that it has never seen",
+    "ope": "off-policy estimates of a million decisions; coverage, planted faults, false alarms",
+    "serve": "a bundle in process and over HTTP, beside MLflow's server",
 }
 
 

@@ -34,6 +34,7 @@ def main(words: list[str]) -> None:
 
     from ..agents.bundle import PolicyBundle
     from ..agents.loop import play
+    from ..agents.privileged import Privileged
     from ..data.errors import DataError, did_you_mean
     from ..envs import pack
     from ..envs.rng import derive
@@ -54,7 +55,8 @@ def main(words: list[str]) -> None:
         home, bundle = pack.load(run.world, cfg.allow), PolicyBundle.load(run.bundle, cfg.allow)
         own = str(found["policies"][0]["name"])
         policies = {own: bundle.policy}
-        policies |= {name: p for name, (_, p) in make_baselines(cfg, home.observer.space).items() if p.guarded}
+        baselines = make_baselines(cfg, home.observer.space, home.observer)
+        policies |= {name: p for name, (_, p) in baselines.items() if p.guarded and not isinstance(p, Privileged)}
         incumbent = args.incumbent or found["best_heuristic"]
         if incumbent not in policies:
             near = did_you_mean(str(incumbent), policies)
