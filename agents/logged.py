@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ..envs.observer import Observer
 from ..envs.pack import PackError, pack, read, unpack, write
 from .agent import Policy, Steps
@@ -22,7 +24,7 @@ class Logged:
     def save(self, folder: Path, observer: Observer) -> None:
         """Write steps and policy, all or nothing; histories are left out."""
         tree, arrays = pack({"policy": self.policy, "about": self.about})
-        columns = {f"steps.{k}": v.contiguous() for k, v in self.steps._asdict().items() if k != "history"}
+        columns = {f"steps.{k}": v.contiguous() for k, v in self.steps._asdict().items() if isinstance(v, Tensor)}
         write(Path(folder), {**tree, **_shape(observer)}, arrays | columns)
 
     @staticmethod
@@ -37,7 +39,7 @@ class Logged:
                     f"{folder}: written with other {key} than this experiment's; gather under the same config"
                 )
         kept = unpack({"policy": tree["policy"], "about": tree["about"]}, arrays)
-        steps = Steps(**{name: arrays[f"steps.{name}"] for name in Steps._fields[:-1]})  # type: ignore[arg-type]
+        steps = Steps(**{k.removeprefix("steps."): v for k, v in arrays.items() if k.startswith("steps.")})  # type: ignore[arg-type]
         return Logged(steps, kept["policy"], kept["about"])
 
 

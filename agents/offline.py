@@ -31,21 +31,22 @@ def study(steps: Steps, agent: Agent, seed: int, sessions: int, first: int, epoc
 
 
 def write_down(world: World, policy: Policy, seed: int, learners: int) -> Steps:
-    """Return the whole sessions of `learners` learners under `policy`, with its propensities; histories are left out.
+    """Return the whole sessions of `learners` learners under `policy`; histories and single outcomes are left out.
 
     The learners are those of no training and no evaluation with the same seed.
     """
     chance, parts = derive(seed, "log"), []
     for start in range(0, learners, 512):
         room = Classroom(world, chance, start, min(512, learners - start))
-        parts.append(gather(room, policy, world.observer.horizon)._replace(history=()))
+        parts.append(gather(room, policy, world.observer.horizon)._replace(history=(), values={}))
     return joined(parts)
 
 
 def joined(parts: list[Steps]) -> Steps:
     """Return the learners of all `parts`, sessions filled up to the longest with steps that nobody lived."""
     length = max(part.alive.shape[1] for part in parts)
-    columns = {name: torch.cat([_longer(name, part, length) for part in parts]) for name in Steps._fields[:-1]}
+    names = [name for name in Steps._fields if isinstance(getattr(parts[0], name), torch.Tensor)]
+    columns = {name: torch.cat([_longer(name, part, length) for part in parts]) for name in names}
     return Steps(**columns)  # type: ignore[arg-type]
 
 
