@@ -23,7 +23,6 @@ VERBS = {
     "validate": "the validity card of some learners: published effects, the gate, a verdict in words",
     "simulate-log": "let a policy teach simulated learners and write its decision log",
     "ope": "estimate from a decision log what another policy would achieve, and whether to believe it",
-    "bench": "measure speeds on this machine (steps, learners, agents, serve, ...) and tracers on public data",
     "robustness": "set a run's policy on learners of other kinds, and see who wins at home only",
     "promote": "the gate: may a candidate replace the incumbent, or is the evidence not enough?",
     "pilot": "plan a trial of a policy, watch it, or rehearse it on simulated learners",

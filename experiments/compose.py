@@ -38,6 +38,12 @@ def _shows(words: list[str]) -> bool:
     return any(word.split("=")[0] in SHOWS for word in words)
 
 
+def on_a_log(words: list[str]) -> list[str]:
+    """Return `words` on the small log that comes along, unless they name an experiment: for verbs that need a log."""
+    named = any(word.partition("=")[0] == "experiment" for word in words)
+    return words if named or not words else ["experiment=onboarding_bkt", *words]
+
+
 def check(words: list[str]) -> DictConfig | None:
     """Return the first job's config; ConfigError when a word names no key or no choice there is.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,6 +210,7 @@ class Experiment:
         for row in rows:
             self.track.log(0, {f"{row['name']}/{o}": v["value"] for o, v in row["values"].items()})
         catalog = world.observer.catalog
+        shared = Counter(o.title for o in world.outcomes.values())  # two of one class are told apart by their names
         return {
             "schema": 1,
             "experiment": cfg.name,
@@ -227,7 +229,7 @@ class Experiment:
             "outcomes": [
                 {
                     "name": key,
-                    "title": o.title,
+                    "title": o.title if shared[o.title] == 1 else key.replace("_", " ").capitalize(),
                     "unit": o.unit,
                     "higher_is_better": o.higher_is_better,
                     "is_outcome": o.is_outcome,

@@ -125,7 +125,7 @@ def _jobs(words: list[str], many: bool) -> dict[str, DictConfig]:
 
     from .build import check
     from .compose import check as composed
-    from .compose import several
+    from .compose import on_a_log, several
 
     choices = {word: several(word) if "=" in word else [word] for word in words}
     for word, values in choices.items():
@@ -135,7 +135,7 @@ def _jobs(words: list[str], many: bool) -> dict[str, DictConfig]:
             raise ConfigError(f"{word!r}: the models of one table share data, split and seed; fit one after the other")
     jobs: dict[str, DictConfig] = {}
     for combination in product(*choices.values()):
-        cfg = composed(list(combination))
+        cfg = composed(on_a_log(list(combination)))
         if cfg is None or not cfg.source:
             raise ConfigError("there is nothing to fit to: choose a source")
         check(OmegaConf.to_container(cfg.tracer, resolve=True), cfg.allow)

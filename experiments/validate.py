@@ -106,13 +106,14 @@ def _config(words: list[str]) -> DictConfig:
 
     from .build import ConfigError
     from .compose import check as composed
+    from .compose import on_a_log
 
-    cfg = composed(words)
+    cfg = composed(on_a_log(words))
     if cfg is None:
         raise ConfigError("say KEY=VALUE, such as student=ssr")
     named = any(word.split("=")[0] in ("source", "experiment") for word in words)
     if not named and OmegaConf.select(cfg, "student.tracer") is None:
-        cfg = composed([*words, "source=none"])
+        cfg = composed(on_a_log([*words, "source=none"]))
         assert cfg is not None
     return cfg
 

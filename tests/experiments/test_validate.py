@@ -222,7 +222,7 @@ def test_an_odd_answer_to_the_question_is_refused(desk: Any) -> None:
 def test_the_learners_tracer_may_differ_from_the_observers() -> None:
     from trailmark.experiments.compose import check
 
-    cfg = check(["tracer=bkt", "student.tracer=pfa"])
+    cfg = check(["experiment=onboarding_bkt", "tracer=bkt", "student.tracer=pfa"])
     assert cfg is not None
     assert cfg.student.tracer._target_.endswith("PFA")
     assert cfg.tracer._target_.endswith("BKT")
