@@ -31,7 +31,8 @@ def study(steps: Steps, agent: Agent, seed: int, sessions: int, first: int, epoc
 
 
 def write_down(world: World, policy: Policy, seed: int, learners: int) -> Steps:
-    """Return the whole sessions of `learners` learners under `policy`, with its propensities; histories are left out.
+    """Return the whole sessions of `learners` learners under `policy`, with its propensities; histories and other
+    outcomes are left out.
 
     The learners are those of no training and no evaluation with the same seed.
     """
@@ -45,7 +46,8 @@ def write_down(world: World, policy: Policy, seed: int, learners: int) -> Steps:
 def joined(parts: list[Steps]) -> Steps:
     """Return the learners of all `parts`, sessions filled up to the longest with steps that nobody lived."""
     length = max(part.alive.shape[1] for part in parts)
-    columns = {name: torch.cat([_longer(name, part, length) for part in parts]) for name in Steps._fields[:-1]}
+    names = [name for name in Steps._fields if name not in Steps._field_defaults]
+    columns = {name: torch.cat([_longer(name, part, length) for part in parts]) for name in names}
     return Steps(**columns)  # type: ignore[arg-type]
 
 
