@@ -31,10 +31,10 @@ def study(steps: Steps, agent: Agent, seed: int, sessions: int, first: int, epoc
 
 
 def write_down(world: World, policy: Policy, seed: int, learners: int) -> Steps:
-    """Return the whole sessions of `learners` learners under `policy`, with its propensities; histories and other
-    outcomes are left out.
+    """Return the whole sessions of `learners` learners under `policy`, with its propensities.
 
-    The learners are those of no training and no evaluation with the same seed.
+    The learners are those of no training and no evaluation with the same seed. Histories and the steps' other outcomes
+    are left out.
     """
     chance, parts = derive(seed, "log"), []
     for start in range(0, learners, 512):

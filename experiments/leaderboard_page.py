@@ -9,14 +9,14 @@ from xml.etree.ElementTree import Element
 
 from . import figures
 from .figures import Dot
-from .page import bullets, element, figure, grid, page, paragraph, row_head, table, write
+from .page import bullets, element, figure, grid, kind_legend, page, paragraph, row_head, table, write
 from .statistics import Interval
 from .verdict import FEW_SEEDS, KINDS, Json, common_places, count_text, decimal_text, percent, span_text
 
 if TYPE_CHECKING:
     import rich.table
 
-PUBLISHED = "published, one number"
+PUBLISHED = "published"
 HEAD = ("Policy", "Kind", "Value [95%]", "Normalised [95%]", "P(better) [95%]", "Legal", "Learner-steps", "Seconds")
 DOUBTS = (
     "A seed is one whole training run; the intervals resample seeds and say nothing of other learners or other data.",
@@ -83,7 +83,7 @@ def _task(one: Json) -> list[Element]:
     picture = figure(
         "Value by policy" if not by_range else "Normalised value by policy", figures.dots(dots, text, axis, reference)
     )
-    return [paragraph(lead, style="muted"), grid([picture]), table(caption, list(HEAD), rows)]
+    return [paragraph(lead, style="muted"), kind_legend(shown), grid([picture]), table(caption, list(HEAD), rows)]
 
 
 def _overall(overall: Json) -> list[Element]:
@@ -94,7 +94,7 @@ def _overall(overall: Json) -> list[Element]:
     if overall["left_out"]:
         note += f" Without a ceiling, so left out: {', '.join(overall['left_out'])}."
     plot = figures.dots(dots, text, "normalised score", (0.0, "random-legal"))
-    return [paragraph(note, style="muted"), grid([figure("Normalised score", plot)])]
+    return [paragraph(note, style="muted"), kind_legend(overall["entries"]), grid([figure("Normalised score", plot)])]
 
 
 def _dot(entry: Json, value: Json, places: int, points: Sequence[float] = ()) -> Dot:

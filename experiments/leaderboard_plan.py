@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -161,11 +161,12 @@ def cells(plan: Profile, tasks: Sequence[Task]) -> tuple[list[Task], list[Cell]]
         assert base is not None
         agents = [name for name in plan.agents if name in plan.only.get(one.name, plan.agents)]
         learners = one.learners or plan.learners
-        marks = {name: _digest(check([*words, f"agent={name}"])) for name in agents}
+        made_of = {name: check([*words, f"agent={name}"]) for name in agents}
+        marks, offline = {name: _digest(cfg) for name, cfg in made_of.items()}, _offline(made_of.values())
         names = [*base.baselines, *(name for name in agents if name not in base.baselines)]
-        if plan.log.policy not in base.baselines and _offline(agents):
+        if plan.log.policy not in base.baselines and offline:
             raise ConfigError(f"log.policy={plan.log.policy}: task {one.name} has {list(base.baselines)}")
-        if _offline(agents):
+        if offline:
             names.insert(0, LOGGED)
         mark = _digest(base)
         composed.append(replace(one, baselines=tuple(base.baselines), settings=mark))
@@ -179,12 +180,11 @@ def cells(plan: Profile, tasks: Sequence[Task]) -> tuple[list[Task], list[Cell]]
     return composed, made
 
 
-def _offline(agents: Sequence[str]) -> bool:
-    """Return whether any of the agents learns from a log only."""
+def _offline(configs: Iterable[Any]) -> bool:
+    """Return whether any agent of these configs learns from a log only."""
     from .build import resolve
 
-    found = [resolve(str(_read(FOLDER / "agent" / f"{name}.yaml")["_target_"]), name, ()) for name in agents]
-    return any(getattr(kind, "offline", False) for kind in found)
+    return any(getattr(resolve(cfg.agent["_target_"], "agent", ()), "offline", False) for cfg in configs)
 
 
 def _digest(cfg: Any) -> str:

@@ -15,6 +15,7 @@ from trailmark.experiments.leaderboard_cell import Row
 from trailmark.experiments.leaderboard_page import markdown, sentence, write_page
 from trailmark.experiments.leaderboard_plan import Cell, Profile, Task, available, cells, profile, task
 from trailmark.experiments.ranking import rank
+from trailmark.experiments.verdict import KINDS
 
 FOLDER = Path(trailmark.configs.__file__).parent / "leaderboard"
 WORDS = ("leaderboard", "tiny", "--processes", "1")
@@ -113,13 +114,13 @@ def test_another_budget_is_another_cell() -> None:
 
 
 def test_ceilings_and_single_tasks_may_play_less() -> None:
-    plan = Profile("x", "x", ("kss_2018_10", "tiny"), ("ppo", "a2c"), 1, 50, 20, only={"tiny": ["a2c"]})
+    plan = Profile("x", "x", ("kss_2018_10", "tiny"), ("ppo_cards", "a2c"), 1, 50, 20, only={"tiny": ["a2c"]})
     made = cells(plan, [task("kss_2018_10"), task("tiny")])[1]
     names = {one: {cell.name for cell in made if cell.task == one} for one in plan.tasks}
-    assert {"ppo", "a2c", "beam"} <= names["kss_2018_10"]
-    assert names["tiny"] & {"ppo", "a2c"} == {"a2c"}
+    assert {"ppo_cards", "a2c", "beam"} <= names["kss_2018_10"]
+    assert names["tiny"] & {"ppo_cards", "a2c"} == {"a2c"}
     learners = {(cell.task, cell.name): cell.learners for cell in made}
-    assert learners["kss_2018_10", "ppo"] == learners["kss_2018_10", "random_legal"] == 2000, "the task's own"
+    assert learners["kss_2018_10", "ppo_cards"] == learners["kss_2018_10", "random_legal"] == 2000, "the task's own"
     assert learners["kss_2018_10", "beam"] == 20
     assert learners["tiny", "a2c"] == 50
 
@@ -202,7 +203,7 @@ def test_a_misspelt_key_of_a_profile_is_named(tmp_path: Path) -> None:
         profile(str(tmp_path / "mine.yaml"))
     for key in ("budgets: {kss: []}", "only: {kss: []}", "only: {tiny: [dqn]}"):
         (tmp_path / "mine.yaml").write_text(f"title: x\ntasks: [tiny]\nagents: [ppo]\n{key}\n")
-        with pytest.raises(ConfigError, match="no such task among|dqn is none of the agents"):
+        with pytest.raises(ConfigError, match=r"no such task among|dqn is none of the agents"):
             profile(str(tmp_path / "mine.yaml"))
     (tmp_path / "mine.yaml").write_text("title: x\n")
     with pytest.raises(ConfigError, match="tasks"):
@@ -288,10 +289,11 @@ def test_published_numbers_stand_in_their_place(tmp_path: Path) -> None:
         "old",
         "random_legal",
     ]
-    assert "published, one number" in markdown(found)
+    assert "| SRC | published | 9.5 | 0.75 | – | – | – | – |" in markdown(found)
     about = {"created": "2026-01-01", "commit": "c", "command": "trailmark leaderboard p", "missing": []}
     text = write_page({**about, **found}, tmp_path / "page.html").read_text()
     assert "best published" in text
+    assert text.count(KINDS["ceiling"]) > 1, "the legend and the table say what its mark is"
     (worse,) = rank(rows(False), [Task("t", "The task", (), published={"a": -9.0, "b": -2.0})], PLAN)["tasks"]
     assert [paper["name"] for paper in worse["published"]] == ["b", "a"][::-1]
 
