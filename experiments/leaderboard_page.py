@@ -9,14 +9,14 @@ from xml.etree.ElementTree import Element
 
 from . import figures
 from .figures import Dot
-from .page import bullets, element, figure, grid, page, paragraph, row_head, table, write
+from .page import bullets, element, figure, grid, kind_legend, page, paragraph, row_head, table, write
 from .statistics import Interval
-from .verdict import FEW_SEEDS, KINDS, Json, common_places, count_text, percent, span_text
+from .verdict import FEW_SEEDS, KINDS, Json, common_places, count_text, decimal_text, percent, span_text
 
 if TYPE_CHECKING:
     import rich.table
 
-CEILING = "ceiling, sees the hidden state"
+PUBLISHED = "published"
 HEAD = ("Policy", "Kind", "Value [95%]", "Normalised [95%]", "P(better) [95%]", "Legal", "Learner-steps", "Seconds")
 DOUBTS = (
     "A seed is one whole training run; the intervals resample seeds and say nothing of other learners or other data.",
@@ -29,7 +29,7 @@ DOUBTS = (
 def write_page(found: Json, path: Path) -> Path:
     """Write the leaderboard as one self-contained HTML file and return its path."""
     sections = []
-    if found["overall"]["entries"]:
+    if any(entry["kind"] == "trained" for entry in found["overall"]["entries"]):
         sections.append(("overall", "Over all tasks", _overall(found["overall"])))
     sections += [(one["name"], one["title"], _task(one)) for one in found["tasks"]]
     doubts = list(DOUBTS)
@@ -63,25 +63,27 @@ def _task(one: Json) -> list[Element]:
     places = common_places([_span(entry[key]) for entry in shown])
     points = "normalised_scores" if by_range else "scores"
     dots = [_dot(entry, entry[key], places, tuple(entry[points])) for entry in shown]
-    mark = next((entry for entry in shown if entry["name"] == one["best_heuristic"]), None)
-    reference = (mark[key]["value"], "best heuristic") if mark else None
+    reference = _reference(one, shown, key)
     text = f"{one['title']}: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots)
     lead = (
         f"The best heuristic is {one['best_heuristic']}; P(better) is the chance that a seed beats a seed of "
         f"{one['against']}. "
     )
     lead += f"The ceiling is {one['ceiling']}." if by_range else "No ceiling is known here, so nothing is normalised."
+    if one["published"]:
+        lead += " What papers published is one number each, without seeds or intervals."
+    titles = {entry["name"]: entry["title"] for entry in one["entries"]}
     rows: list[list[Element | str]] = []
-    for entry, cells in zip(one["entries"], _cells(one), strict=True):
-        tags = ["best heuristic"] if entry["name"] == one["best_heuristic"] else []
-        rows.append([row_head(entry["title"], tags), *cells[1:]])
+    for name, *cells in _cells(one):
+        tags = ["best heuristic"] if name == one["best_heuristic"] else []
+        rows.append([row_head(titles.get(name, name), tags), *cells])
     caption = (
         f"{one['primary']}, interquartile mean over seeds, best first. Learner-steps and seconds are means per seed."
     )
     picture = figure(
         "Value by policy" if not by_range else "Normalised value by policy", figures.dots(dots, text, axis, reference)
     )
-    return [paragraph(lead, style="muted"), grid([picture]), table(caption, list(HEAD), rows)]
+    return [paragraph(lead, style="muted"), kind_legend(shown), grid([picture]), table(caption, list(HEAD), rows)]
 
 
 def _overall(overall: Json) -> list[Element]:
@@ -92,7 +94,7 @@ def _overall(overall: Json) -> list[Element]:
     if overall["left_out"]:
         note += f" Without a ceiling, so left out: {', '.join(overall['left_out'])}."
     plot = figures.dots(dots, text, "normalised score", (0.0, "random-legal"))
-    return [paragraph(note, style="muted"), grid([figure("Normalised score", plot)])]
+    return [paragraph(note, style="muted"), kind_legend(overall["entries"]), grid([figure("Normalised score", plot)])]
 
 
 def _dot(entry: Json, value: Json, places: int, points: Sequence[float] = ()) -> Dot:
@@ -104,32 +106,43 @@ def _span(value: Json) -> Interval:
     return Interval(value["value"], value["low"], value["high"])
 
 
+def _reference(one: Json, shown: Sequence[Json], key: str) -> tuple[float, str] | None:
+    """Return where the picture has its line: at the best published number, else at the best heuristic."""
+    if one["published"]:
+        return (one["published"][0][key], "best published")
+    mark = next((entry for entry in shown if entry["name"] == one["best_heuristic"]), None)
+    return (mark[key]["value"], "best heuristic") if mark else None
+
+
 def _cells(one: Json) -> list[list[str]]:
-    """Return the table of a task as text, a row for each policy."""
+    """Return the table of a task as text, a row for each policy and each published number, best first."""
     places = common_places([_span(entry["value"]) for entry in one["entries"]])
     rows = []
     for entry in one["entries"]:
-        kind = CEILING if entry["kind"] == "ceiling" else KINDS.get(entry["kind"], entry["kind"])
-        rows.append(
-            [
-                entry["name"],
-                kind,
-                span_text(_span(entry["value"]), places),
-                span_text(_span(entry["normalised"]), 2) if entry["normalised"] else "–",
-                span_text(_span(entry["better"]), 2) if entry["better"] else "–",
-                percent(entry["legal_rate"]),
-                f"{entry['learner_steps']:,.0f}" if entry["learner_steps"] else "–",
-                f"{entry['seconds']:.1f}",
-            ]
-        )
-    return rows
+        cells = [
+            entry["name"],
+            KINDS.get(entry["kind"], entry["kind"]),
+            span_text(_span(entry["value"]), places),
+            span_text(_span(entry["normalised"]), 2) if entry["normalised"] else "–",
+            span_text(_span(entry["better"]), 2) if entry["better"] else "–",
+            percent(entry["legal_rate"]),
+            f"{entry['learner_steps']:,.0f}" if entry["learner_steps"] else "–",
+            f"{entry['seconds']:.1f}",
+        ]
+        rows.append((entry["value"]["value"], cells))
+    for paper in one["published"]:
+        value = decimal_text(paper["value"], places)
+        normalised = decimal_text(paper["normalised"], 2)
+        rows.append((paper["value"], [paper["name"], PUBLISHED, value, normalised, *"––––"]))
+    rows.sort(key=lambda row: row[0], reverse=one["higher_is_better"])
+    return [cells for _, cells in rows]
 
 
 def markdown(found: Json) -> str:
     """Return the tables as GitHub-flavoured markdown."""
     lines = [f"# Leaderboard: {found['title']}", "", sentence(found) + ".", ""]
     overall = found["overall"]
-    if overall["entries"]:
+    if any(entry["kind"] == "trained" for entry in overall["entries"]):
         lines += ["## Over all tasks", "", "| policy | normalised [95%] |", "| --- | --- |"]
         lines += [f"| {entry['name']} | {span_text(_span(entry['value']), 2)} |" for entry in overall["entries"]]
         lines.append("")
@@ -154,8 +167,8 @@ def screen(found: Json) -> list[rich.table.Table]:
         made = rich.table.Table(title=f"{one['title']} ({one['name']}): {one['primary']}, {found['seeds']} seeds")
         for name in HEAD:
             made.add_column(name, justify="left" if name in HEAD[:2] else "right", no_wrap=name == HEAD[0])
-        for entry, cells in zip(one["entries"], _cells(one), strict=True):
-            star = " *" if entry["name"] == one["best_heuristic"] else ""
-            made.add_row(cells[0] + star, *cells[1:], style="bold" if entry["kind"] == "trained" else "")
+        for name, *cells in _cells(one):
+            star = " *" if name == one["best_heuristic"] else ""
+            made.add_row(name + star, *cells, style="bold" if cells[0] == KINDS["trained"] else "")
         grids.append(made)
     return grids

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Task:
     title: str
     words: tuple[str, ...]
     data: str = ""  # folder below TRAILMARK_DATA for source.path
+    learners: int = 0  # fresh learners for each seed; 0 = as many as the profile says
+    published: dict[str, float] = field(default_factory=dict)  # what papers report here, shown beside our numbers
     baselines: tuple[str, ...] = ()  # filled in when the task is composed
     settings: str = ""  # a digest of the composed config
 
@@ -47,8 +49,9 @@ class Task:
 class Profile:
     """How thoroughly: tasks, agents (names of configs/agent), seeds, and words that hold for every task.
 
-    `budgets` adds words for single tasks. `against` names whom the probability of improvement is over; none = the
-    task's best heuristic.
+    `budgets` adds words for single tasks, `only` lets fewer of the agents play there. Ceilings search at length, so
+    they play the first `ceiling_learners` of a seed's learners only. `against` names whom the probability of
+    improvement is over; none = the task's best heuristic.
     """
 
     name: str
@@ -57,8 +60,10 @@ class Profile:
     agents: tuple[str, ...]
     seeds: int = 3
     learners: int = 1000
+    ceiling_learners: int = 1000
     words: tuple[str, ...] = ()
     budgets: dict[str, list[str]] = field(default_factory=dict)
+    only: dict[str, list[str]] = field(default_factory=dict)
     log: Logbook = Logbook()
     against: str = ""
 
@@ -90,9 +95,14 @@ def profile(name: str) -> Profile:
     node = _read(path)
     node["log"] = _made(Logbook, node.get("log", {}), path)
     made: Profile = _made(Profile, {"name": path.stem, **node}, path)
-    strange = [name for name in made.budgets if name not in made.tasks]
-    if strange:
-        raise ConfigError(f"{path}: budgets.{strange[0]}: no such task among {list(made.tasks)}")
+    for key, by_task in (("budgets", made.budgets), ("only", made.only)):
+        strange = [task for task in by_task if task not in made.tasks]
+        if strange:
+            raise ConfigError(f"{path}: {key}.{strange[0]}: no such task among {list(made.tasks)}")
+    for task, names in made.only.items():
+        unknown = [name for name in names if name not in made.agents]
+        if unknown:
+            raise ConfigError(f"{path}: only.{task}: {unknown[0]} is none of the agents {list(made.agents)}")
     return made
 
 
@@ -149,28 +159,32 @@ def cells(plan: Profile, tasks: Sequence[Task]) -> tuple[list[Task], list[Cell]]
         words = (*one.words, *plan.words, *plan.budgets.get(one.name, ()))
         base = check([*words, f"agent={RANDOM}"])
         assert base is not None
-        marks = {name: _digest(check([*words, f"agent={name}"])) for name in plan.agents}
-        names = [*base.baselines, *(name for name in plan.agents if name not in base.baselines)]
-        if plan.log.policy not in base.baselines and _offline(plan.agents):
+        agents = [name for name in plan.agents if name in plan.only.get(one.name, plan.agents)]
+        learners = one.learners or plan.learners
+        made_of = {name: check([*words, f"agent={name}"]) for name in agents}
+        marks, offline = {name: _digest(cfg) for name, cfg in made_of.items()}, _offline(made_of.values())
+        names = [*base.baselines, *(name for name in agents if name not in base.baselines)]
+        if plan.log.policy not in base.baselines and offline:
             raise ConfigError(f"log.policy={plan.log.policy}: task {one.name} has {list(base.baselines)}")
-        if _offline(plan.agents):
+        if offline:
             names.insert(0, LOGGED)
         mark = _digest(base)
         composed.append(replace(one, baselines=tuple(base.baselines), settings=mark))
         for seed in range(plan.seeds):
             for name in names:
                 own = name in base.baselines or name == LOGGED
-                settings = f"{mark if own else marks[name]}-{_hash(repr((plan.learners, plan.log)))}"
-                made.append(Cell(one.name, name, seed, words, own, plan.learners, plan.log, settings))
+                dear = name in base.baselines and base.baselines[name].kind == "ceiling"
+                n = min(learners, plan.ceiling_learners) if dear else learners
+                settings = f"{mark if own else marks[name]}-{_hash(repr((n, plan.log)))}"
+                made.append(Cell(one.name, name, seed, words, own, n, plan.log, settings))
     return composed, made
 
 
-def _offline(agents: Sequence[str]) -> bool:
-    """Return whether any of the agents learns from a log only."""
+def _offline(configs: Iterable[Any]) -> bool:
+    """Return whether any agent of these configs learns from a log only."""
     from .build import resolve
 
-    found = [resolve(str(_read(FOLDER / "agent" / f"{name}.yaml")["_target_"]), name, ()) for name in agents]
-    return any(getattr(kind, "offline", False) for kind in found)
+    return any(getattr(resolve(cfg.agent["_target_"], "agent", ()), "offline", False) for cfg in configs)
 
 
 def _digest(cfg: Any) -> str:

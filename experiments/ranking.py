@@ -63,6 +63,14 @@ def _task(task: Task, rows: Sequence[Row], plan: Profile) -> dict[str, Any]:
         "best_heuristic": best,
         "against": rival,
         "ceiling": ceiling,
+        "published": [
+            {
+                "name": name,
+                "value": value,
+                "normalised": (value - bounds[0]) / (bounds[1] - bounds[0]) if bounds else None,
+            }
+            for name, value in sorted(task.published.items(), key=lambda item: -sign * item[1])
+        ],
         "entries": sorted(entries, key=lambda entry: -sign * entry["value"]["value"]),
     }
 

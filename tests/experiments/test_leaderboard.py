@@ -15,6 +15,7 @@ from trailmark.experiments.leaderboard_cell import Row
 from trailmark.experiments.leaderboard_page import markdown, sentence, write_page
 from trailmark.experiments.leaderboard_plan import Cell, Profile, Task, available, cells, profile, task
 from trailmark.experiments.ranking import rank
+from trailmark.experiments.verdict import KINDS
 
 FOLDER = Path(trailmark.configs.__file__).parent / "leaderboard"
 WORDS = ("leaderboard", "tiny", "--processes", "1")
@@ -112,6 +113,18 @@ def test_another_budget_is_another_cell() -> None:
     assert len({cell.key for cell in words}) == len(words) == 18
 
 
+def test_ceilings_and_single_tasks_may_play_less() -> None:
+    plan = Profile("x", "x", ("kss_2018_10", "tiny"), ("ppo_cards", "a2c"), 1, 50, 20, only={"tiny": ["a2c"]})
+    made = cells(plan, [task("kss_2018_10"), task("tiny")])[1]
+    names = {one: {cell.name for cell in made if cell.task == one} for one in plan.tasks}
+    assert {"ppo_cards", "a2c", "beam"} <= names["kss_2018_10"]
+    assert names["tiny"] & {"ppo_cards", "a2c"} == {"a2c"}
+    learners = {(cell.task, cell.name): cell.learners for cell in made}
+    assert learners["kss_2018_10", "ppo_cards"] == learners["kss_2018_10", "random_legal"] == 2000, "the task's own"
+    assert learners["kss_2018_10", "beam"] == 20
+    assert learners["tiny", "a2c"] == 50
+
+
 def test_a_broken_cell_is_told_and_the_others_go_on(desk, monkeypatch: pytest.MonkeyPatch) -> None:
     real = leaderboard_cell._run
 
@@ -188,6 +201,10 @@ def test_a_misspelt_key_of_a_profile_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("title: x\ntasks: [tiny]\nagents: [ppo]\nseed: 3\n")
     with pytest.raises(ConfigError, match="no key 'seed'; did you mean 'seeds'"):
         profile(str(tmp_path / "mine.yaml"))
+    for key in ("budgets: {kss: []}", "only: {kss: []}", "only: {tiny: [dqn]}"):
+        (tmp_path / "mine.yaml").write_text(f"title: x\ntasks: [tiny]\nagents: [ppo]\n{key}\n")
+        with pytest.raises(ConfigError, match=r"no such task among|dqn is none of the agents"):
+            profile(str(tmp_path / "mine.yaml"))
     (tmp_path / "mine.yaml").write_text("title: x\n")
     with pytest.raises(ConfigError, match="tasks"):
         profile(str(tmp_path / "mine.yaml"))
@@ -256,6 +273,29 @@ def test_the_rival_can_be_named() -> None:
     (one,) = rank(rows(), [TASK], plan)["tasks"]
     assert next(e for e in one["entries"] if e["name"] == "ppo")["better"]["value"] == 1.0
     assert one["best_heuristic"] == "gap"
+
+
+def test_published_numbers_stand_in_their_place(tmp_path: Path) -> None:
+    found = rank(rows(), [Task("t", "The task", (), published={"old": 2.5, "SRC": 9.5})], PLAN)
+    (one,) = found["tasks"]
+    assert [(paper["name"], paper["normalised"]) for paper in one["published"]] == [("SRC", 0.75), ("old", 0.05)]
+    lines = markdown(found).partition("## The task")[2].splitlines()
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][2:] == [
+        "beam",
+        "SRC",
+        "random",
+        "ppo",
+        "gap",
+        "old",
+        "random_legal",
+    ]
+    assert "| SRC | published | 9.5 | 0.75 | – | – | – | – |" in markdown(found)
+    about = {"created": "2026-01-01", "commit": "c", "command": "trailmark leaderboard p", "missing": []}
+    text = write_page({**about, **found}, tmp_path / "page.html").read_text()
+    assert "best published" in text
+    assert text.count(KINDS["ceiling"]) > 1, "the legend and the table say what its mark is"
+    (worse,) = rank(rows(False), [Task("t", "The task", (), published={"a": -9.0, "b": -2.0})], PLAN)["tasks"]
+    assert [paper["name"] for paper in worse["published"]] == ["b", "a"][::-1]
 
 
 def test_page_and_markdown_say_the_same(tmp_path: Path) -> None:
