@@ -19,6 +19,8 @@ from .dkt_cell import unrolled
 from .neural import Batch, Epoch, Network, Noise, Plan, trained, uniform
 from .rowwise import chance, rows_times, sigmoid
 
+_LIFT = 10.0  # Adam's small steps would need more epochs than there are to reach the level of an easy skill
+
 
 class DKTBelief(NamedTuple):
     """The state of the network."""
@@ -36,10 +38,14 @@ class DKTParameters:
     bias: Tensor  # (4H,)
     recurrent: Tensor  # (H, 4H)
     readout: Tensor  # (K, H)
-    level: Tensor  # (K,) logits at the start
+    level: Tensor  # (K,) logits at the start, in units of _LIFT
     ease: Tensor  # (A,) logits by which an activity is easier than its skills; (0,) without items
     surprise: Tensor  # (2, E) what a wrong and a right answer looks like besides, per unit of ease
     skills: Padded  # (A, M)
+
+    def levels(self) -> Tensor:
+        """Return (K,), the logits of skills at the start."""
+        return self.level * _LIFT
 
 
 class DKTNetwork(Network[DKTParameters]):
@@ -84,7 +90,7 @@ class DKTNetwork(Network[DKTParameters]):
     def _waves(self, p: DKTParameters, hidden: Tensor, activity: Tensor, correct: Tensor, real: Tensor) -> Tensor:
         m = self.model
         again = F.binary_cross_entropy_with_logits(_logits(p, hidden, activity)[real], correct[real])
-        chances = torch.sigmoid(hidden @ p.readout.t() + p.level)
+        chances = torch.sigmoid(hidden @ p.readout.t() + p.levels())
         change = (chances[1:] - chances[:-1])[real[1:] & real[:-1]]
         if not len(change):
             return m.again * again
@@ -174,7 +180,7 @@ class DKT(Tracer):
 
     def _levels(self, belief: DKTBelief) -> Tensor:
         p = self.fitted()
-        return rows_times(belief.hidden, p.readout.t()) + p.level
+        return rows_times(belief.hidden, p.readout.t()) + p.levels()
 
     def mastery(self, belief: DKTBelief) -> Tensor:
         return chance(self._levels(belief))
@@ -203,8 +209,8 @@ def _logits(p: DKTParameters, hidden: Tensor, activity: Tensor) -> Tensor:
     """Return (...), the logit of `activity` (...) in the states `hidden` (..., H)."""
     index, real = p.skills.index[activity], p.skills.real[activity].float()
     if p.skills.single:
-        logits = (hidden * F.embedding(index[..., 0], p.readout)).sum(-1) + p.level[index[..., 0]]
+        logits = (hidden * F.embedding(index[..., 0], p.readout)).sum(-1) + p.levels()[index[..., 0]]
     else:
         mixed = _mean(F.embedding(index, p.readout), real[..., None])
-        logits = (hidden * mixed).sum(-1) + (p.level[index] * real).sum(-1) / real.sum(-1)
+        logits = (hidden * mixed).sum(-1) + (p.levels()[index] * real).sum(-1) / real.sum(-1)
     return logits + p.ease[activity] if p.ease.numel() else logits

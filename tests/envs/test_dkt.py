@@ -80,7 +80,7 @@ def test_update_is_torch_lstm(fitted: dict[str, DKT]) -> None:
         hidden, (_, cell) = lstm(torch.stack(looks)[:, None])
     assert torch.allclose(belief.hidden, hidden[-1], atol=1e-6)
     assert torch.allclose(belief.cell, cell[0], atol=1e-6)
-    expected = torch.sigmoid(p.readout @ hidden[-1, 0] + p.level)
+    expected = torch.sigmoid(p.readout @ hidden[-1, 0] + p.levels())
     assert torch.allclose(fitted["plain"].mastery(belief)[0], expected, atol=1e-6)
 
 
@@ -113,7 +113,21 @@ def test_the_training_pass_does_not_look_ahead(tracer: DKT, held_out: Log, progr
 
 def test_nothing_but_the_start_is_known_of_a_new_learner(fitted: dict[str, DKT]) -> None:
     p = fitted["plain"].fitted()
-    assert torch.allclose(fitted["plain"].mastery(fitted["plain"].start(2))[1], torch.sigmoid(p.level))
+    assert torch.allclose(fitted["plain"].mastery(fitted["plain"].start(2))[1], torch.sigmoid(p.levels()))
+
+
+def test_new_learners_are_known_from_those_before_them() -> None:
+    """An easy and a hard skill, each learner asked once: an epoch of Adam at its usual rate is enough."""
+    skills, n = ("easy", "hard"), 1500
+    catalog = Catalog(
+        tuple(Skill(s) for s in skills), tuple(Activity(s, "", "exercise", (s,), 1.0, (), (), False) for s in skills)
+    )
+    which, rng = np.arange(n) % 2, np.random.default_rng(0)
+    right = (rng.random(n) < np.array([0.9, 0.2])[which]).astype(float)
+    frame = {"learner": [f"l{i}" for i in range(n)], "activity": np.array(skills)[which], "correct": right}
+    log = Log.from_frame(pd.DataFrame(frame), catalog, drop_repeats=False)
+    tracer = replace(SMALL, rate=DKT().rate, tokens=3, epochs=1).fit(log, catalog)
+    assert np.abs(tracer.mastery(tracer.start(1))[0].numpy() - [0.9, 0.2]).max() < 0.1
 
 
 def test_dkt_plus_waves_less_and_knows_what_it_was_told(log: Log, held_out: Log, programme: Catalog) -> None:
