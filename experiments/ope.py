@@ -215,6 +215,8 @@ def _findings(console: Any, title: str, findings: Sequence[Any]) -> None:
 def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict[str, Any]:
     """Return all of an assessment as plain JSON values; what is not finite is null."""
 
+    from .runs import plain_json
+
     def table(t: Table) -> dict[str, Any]:
         lines = [asdict(line) for line in t.lines]
         return {
@@ -241,15 +243,5 @@ def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict
         "groups": [asdict(group) for group in found.groups],
         "outcomes": {name: [asdict(group) for group in groups] for name, groups in found.outcomes.items()},
     }
-    plain: dict[str, Any] = _plain(content)
+    plain: dict[str, Any] = plain_json(content)
     return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    return value
