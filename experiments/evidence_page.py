@@ -137,7 +137,9 @@ def _findings(caption: str, findings: Sequence[Json]) -> Element:
     order = ("do not trust", "caution", "trust")
     kept = sorted(findings, key=lambda f: order.index(f["verdict"]))
     rows: list[list[Element | str]] = [[f["name"], f["verdict"], f["says"]] for f in kept]
-    return table(caption, ["Diagnostic", "Verdict", "What was seen"], rows, [_style(f["verdict"]) for f in kept])
+    return table(
+        caption, ["Diagnostic", "Verdict", "What was seen"], rows, [_style(f["verdict"]) for f in kept], wide="findings"
+    )
 
 
 def _style(verdict: str) -> str:
@@ -173,7 +175,7 @@ def _groups(found: Json) -> list[Element]:
         ]
         head = [found["settings"]["group"], "Sessions", "As logged", "Candidate", "Gain"]
         harmed = ["handover" if g["gain"] is None else "" for g in groups]
-        parts.append(table(f"{name}; a small group gets no number", head, rows, harmed))
+        parts.append(table(f"{name}: gain is candidate minus log; a small group gets no number", head, rows, harmed))
     return parts or [paragraph(f"The log has no column `{found['settings']['group']}`.")]
 
 

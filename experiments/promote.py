@@ -84,7 +84,7 @@ def _same(evidence: dict[str, Any], path: str, chosen: Version) -> None:
     what = f"models:/{chosen.name}/{chosen.number}"
     if evidence.get("explore"):
         raise ConfigError(
-            f"{path} judges a policy with {evidence['explore']:.0%} of its decisions left to chance, {what} leaves none: "
+            f"{path} judges a policy that leaves {evidence['explore']:.0%} of its decisions to chance, {what} none: "
             "export what you judge (`trailmark export --explore`) and run `trailmark ope` on that folder"
         )
     if not chosen.bundle or evidence.get("digest") != chosen.bundle:
