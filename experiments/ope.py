@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..agents.bundle import PolicyBundle
     from .evidence.assess import Assessment, Settings, Table
+    from .evidence.fairness import Group
 
 KEYS = {
     "policy": "a bundle's folder, or a run (its id, the start of one, or `latest`)",
@@ -19,13 +21,15 @@ KEYS = {
     "reward": "the column that says how good a decision turned out",
     "cluster": "the column of who is independent of whom: learner, a class, a cohort",
     "group": "the column of learner groups that must not be overlooked",
+    "outcomes": "further columns to judge by learner group, with commas: learning_gain,time_to_mastery",
     "discount": "of later rewards within a session",
     "confidence": "of every interval",
     "replicates": "of the bootstrap",
     "folds": "of cross-fitting; learners are never split",
     "cells": "of the marginalised estimator",
     "seed": "of folds and bootstrap",
-    "to": "a file for all of it as JSON",
+    "to": "a file for all of it as JSON, for `trailmark promote` and `trailmark dossier`",
+    "page": "a file for all of it as a web page that needs nothing else",
     "output": "folder of local runs",
 }
 
@@ -43,6 +47,7 @@ def main(words: list[str]) -> None:
 
     import torch
 
+    from ..agents.bundle import PolicyBundle
     from ..data.decisions import Decisions
     from ..data.errors import DataError
     from ..envs.pack import PackError
@@ -52,14 +57,15 @@ def main(words: list[str]) -> None:
     from .evidence.assess import assess
     from .evidence.explore import Exploring
     from .evidence.replay import replay
-    from .runs import RunError, write_json
+    from .runs import RunError, commit, now, write_json
 
     torch.set_num_threads(1)
     console = Console()
     try:
         said = _said(args.words)
         settings = _settings(said)
-        bundle = load_bundle(said["policy"], said.get("output", "runs"), args.allow)
+        folder = bundle_folder(said["policy"], said.get("output", "runs"))
+        bundle = PolicyBundle.load(folder, args.allow)
         policy = bundle.policy if "explore" not in said else Exploring(bundle.policy, _share(said["explore"]))
         with console.step("read the log"):
             decisions = Decisions.load(said["log"], bundle.observer.catalog)
@@ -73,20 +79,36 @@ def main(words: list[str]) -> None:
         complain(error)
     console.say(f"log {said['log']}: {len(decisions.start) - 1:,} sessions; reward `{settings.reward}`")
     _show(console, found, settings)
+    about = {
+        "digest": digest(folder),
+        "run": str(bundle.card.get("run_id", "")),
+        "experiment": str(bundle.card.get("experiment", "")),
+        "explore": float(said.get("explore", 0.0)),
+        "created": now(),
+        "commit": commit(),
+        "command": shlex.join(["trailmark", "ope", *words]),
+    }
+    content = as_json(found, settings, said) | about
     if "to" in said:
-        write_json(Path(said["to"]), as_json(found, settings, said))
+        write_json(Path(said["to"]), content)
         console.say(f"all of it: {said['to']}")
+    if "page" in said:
+        from .evidence_page import evidence_page
+        from .page import write
+
+        console.say(f"as a page: {write(evidence_page(content), Path(said['page']))}")
 
 
-def load_bundle(name: str, output: str, allow: Sequence[str]) -> PolicyBundle:
-    """Return the bundle in the folder `name`, or that of the run `name`; RunError or PackError when there is none."""
-    from ..agents.bundle import PolicyBundle
+def bundle_folder(name: str, output: str) -> Path:
+    """Return the folder `name` if it holds a bundle, else that of the run `name`; RunError when there is none."""
     from .runs import find
 
-    folder = Path(name)
-    if not (folder / "card.json").exists():
-        folder = find(output, name).bundle
-    return PolicyBundle.load(folder, allow)
+    return Path(name) if (Path(name) / "card.json").exists() else find(output, name).bundle
+
+
+def digest(folder: Path) -> str:
+    """Return the fingerprint of a whole bundle, the same as the server and the model registry know it by."""
+    return hashlib.sha256((folder / "checksums.json").read_bytes()).hexdigest()
 
 
 def _share(word: str) -> float:
@@ -130,6 +152,9 @@ def _settings(said: dict[str, str]) -> Settings:
         if field.name not in said:
             continue
         word = said[field.name]
+        if field.name == "outcomes":
+            given[field.name] = tuple(filter(None, word.split(",")))
+            continue
         plain: Any = {"str": str, "int": int, "float": float}[str(field.type)]
         try:
             value = plain(word)
@@ -148,7 +173,8 @@ def _show(console: Any, found: Assessment, settings: Settings) -> None:
     for table in (found.sessions, found.decisions):
         grid = Grid(title=f"Value of {table.title}: {table.verdict.word}")
         for column in ("estimator", "value", f"{settings.confidence:.0%} interval", "bootstrap", "at any time", ""):
-            grid.add_column(column, justify="left" if column in ("estimator", "") else "right", no_wrap=True)
+            left = column in ("estimator", "")
+            grid.add_column(column, justify="left" if left else "right", no_wrap=bool(column))
         b = table.logged
         grid.add_row("as logged", f"{b.value:.4f}", f"[{b.low:.4f}, {b.high:.4f}]", "", "", "")
         for line in table.lines:
@@ -159,12 +185,25 @@ def _show(console: Any, found: Assessment, settings: Settings) -> None:
         console.show(grid)
         _findings(console, f"Can the value of {table.title} be trusted?", table.findings)
     _findings(console, "Is the log sound?", found.log)
-    for group in found.groups:
-        own, text = group.value, "insufficient evidence"
-        if own is not None and group.gain is not None:
-            text = f"{own.value:.4f} [{own.low:.4f}, {own.high:.4f}], {group.gain.value:+.4f} against the log"
-        console.say(f"  {settings.group} {group.name}, {group.sessions:,} sessions: {text}")
+    for name, groups in {settings.reward: found.groups, **found.outcomes}.items():
+        if groups:
+            _groups(console, f"{name} by {settings.group}", groups, settings)
     console.say(f"verdict on the value of a session: {found.verdict.word.upper()}")
+
+
+def _groups(console: Any, title: str, groups: Sequence[Group], settings: Settings) -> None:
+    from rich.table import Table as Grid
+
+    grid = Grid(title=title)
+    for column in ("", "sessions", "as logged", "candidate", f"gain, {settings.confidence:.0%} interval"):
+        grid.add_column(column, justify="right" if column else "left")
+    for g in groups:
+        cells = [
+            f"{b.value:.4f} [{b.low:.4f}, {b.high:.4f}]" if b else "insufficient evidence" for b in (g.logged, g.value)
+        ]
+        gain = f"{g.gain.value:+.4f} [{g.gain.low:+.4f}, {g.gain.high:+.4f}]" if g.gain else "insufficient evidence"
+        grid.add_row(g.name, f"{g.sessions:,}", *cells, gain)
+    console.show(grid)
 
 
 def _findings(console: Any, title: str, findings: Sequence[Any]) -> None:
@@ -176,6 +215,8 @@ def _findings(console: Any, title: str, findings: Sequence[Any]) -> None:
 def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict[str, Any]:
     """Return all of an assessment as plain JSON values; what is not finite is null."""
 
+    from .runs import plain_json
+
     def table(t: Table) -> dict[str, Any]:
         lines = [asdict(line) for line in t.lines]
         return {
@@ -183,6 +224,7 @@ def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict
             "logged": asdict(t.logged),
             "estimates": lines,
             "findings": said_of(t.findings),
+            "weights": asdict(t.histogram),
         }
 
     def said_of(findings: Sequence[Any]) -> list[dict[str, Any]]:
@@ -199,16 +241,7 @@ def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict
         "soundness": said_of(found.log),
         "clusters": found.clusters,
         "groups": [asdict(group) for group in found.groups],
+        "outcomes": {name: [asdict(group) for group in groups] for name, groups in found.outcomes.items()},
     }
-    plain: dict[str, Any] = _plain(content)
+    plain: dict[str, Any] = plain_json(content)
     return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    return value

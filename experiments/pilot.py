@@ -8,6 +8,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .pilot_rollout import roll_out, rollout_words
+from .runs import plain_json
+
 if TYPE_CHECKING:
     from .console import Console
     from .evidence.monitor import Look
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def main(words: list[str]) -> None:
-    """Run `trailmark pilot plan|monitor|simulate`."""
+    """Run `trailmark pilot plan|monitor|simulate|rollout`."""
     parser = argparse.ArgumentParser("trailmark pilot", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     plan = verbs.add_parser("plan", help="how many learners or classes, and the smallest effect that would show")
@@ -39,13 +42,17 @@ def main(words: list[str]) -> None:
     watch.add_argument(
         "--guardrail", nargs="*", default=[], metavar="COLUMN=MARGIN", help="outcomes that may lose at most so much"
     )
+    watch.add_argument("--to", help="a file that keeps this look beside the earlier ones, for `trailmark dossier`")
     play = verbs.add_parser("simulate", help="rehearse the pilot with a run's learners and policy")
     play.add_argument("run", help="a run's id (or its start, or `latest`)")
     play.add_argument("--plan", required=True, help="the plan's file")
-    play.add_argument("--against", default="random_legal", help="the incumbent: a baseline of the run")
+    play.add_argument("--candidate", help="a baseline or an exported bundle in place of the run's own policy")
+    play.add_argument("--against", default="random_legal", help="the incumbent: a baseline of the run, or a bundle")
+    play.add_argument("--to", help="a file for the looks, for `trailmark dossier`")
     play.add_argument("--seed", type=int, default=1)
     play.add_argument("--allow", nargs="*", default=[], help="packages outside trailmark whose classes may be built")
     play.add_argument("--output", default="runs", help="folder of local runs")
+    rollout_words(verbs.add_parser("rollout", help="1/5/10/25/50/100 %: how many learners, or rehearsed with a run"))
     args = parser.parse_args(words)
 
     from ..data.errors import DataError
@@ -57,7 +64,7 @@ def main(words: list[str]) -> None:
 
     console = Console()
     try:
-        {"plan": _plan, "monitor": _monitor, "simulate": _simulate}[args.verb](args, console)
+        {"plan": _plan, "monitor": _monitor, "simulate": _simulate, "rollout": roll_out}[args.verb](args, console)
     except (ConfigError, DataError, PackError, RunError) as error:
         complain(error)
 
@@ -106,6 +113,7 @@ def _monitor(args: argparse.Namespace, console: Console) -> None:
     from ..data.files import existing, read_frame
     from .build import ConfigError
     from .evidence.monitor import Units, look
+    from .runs import write_json
 
     margins = {}
     for word in args.guardrail:
@@ -127,50 +135,69 @@ def _monitor(args: argparse.Namespace, console: Console) -> None:
     except ValueError as error:
         raise ConfigError(f"{path.name}: {error}") from error
     _say(console, found, args.look, plan)
+    if args.to:
+        kept = [one for one in _kept(args.to) if one["look"] != args.look]
+        looks = sorted([*kept, look_json(found, args.look)], key=lambda one: one["look"])
+        write_json(Path(args.to), {"schema": 1, "plan": asdict(plan), "looks": looks, "truth": None})
+
+
+def _kept(path: str) -> list[dict[str, Any]]:
+    """The looks that the file `path` holds already."""
+    from .build import ConfigError
+
+    try:
+        found: list[dict[str, Any]] = json.loads(Path(path).read_text())["looks"] if Path(path).exists() else []
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"--to {path}: holds no looks of a pilot; name another file") from error
+    return found
+
+
+def look_json(found: Look, number: int) -> dict[str, Any]:
+    """Return one look as plain JSON values; bounds that are not finite are null."""
+    return {"look": number, **plain_json(asdict(found))}
 
 
 def _simulate(args: argparse.Namespace, console: Console) -> None:
     import numpy as np
     import torch
 
-    from ..agents.bundle import PolicyBundle
     from ..agents.loop import play
-    from ..data.errors import did_you_mean
     from ..envs import pack
     from ..envs.rng import derive
-    from .build import ConfigError, make_baselines
+    from .cast import cast
     from .evidence.monitor import Units, look
     from .evidence.pilot import needed
-    from .runs import find, read_config
+    from .runs import find, read_config, write_json
 
     torch.set_num_threads(1)
     plan, run = read_plan(args.plan), find(args.output, args.run)
     cfg = read_config(run)
     cfg.allow = args.allow  # trust is said anew, never read from a file
     world = pack.load(run.world, cfg.allow)
-    baselines = make_baselines(cfg, world.observer.space)
-    if args.against not in baselines:
-        near = did_you_mean(args.against, baselines)
-        raise ConfigError(f"--against {args.against}: no such baseline. {near}There are: {', '.join(baselines)}")
+    policies = [cast(name, run, cfg, world) for name in (args.against, args.candidate)]
     units, chance = needed(plan), derive(args.seed, "pilot")
     rng = np.random.Generator(np.random.Philox(seed=[chance, 1]))
     arm = np.repeat((rng.random(units) < plan.share).astype(float), plan.size)
     lived = []
-    for policy in (baselines[args.against][1], PolicyBundle.load(run.bundle, cfg.allow).policy):
+    for policy in policies:
         with console.step(f"{units * plan.size:,} learners live a session each"):
             lived.append(play(world, policy, chance, units * plan.size).values[cfg.primary].double().numpy())
     value = np.where(arm > 0, lived[1], lived[0]) * (1.0 if world.outcomes[cfg.primary].higher_is_better else -1.0)
-    owner = np.repeat(np.arange(units), plan.size)
+    owner, looks = np.repeat(np.arange(units), plan.size), []
     for number in range(1, plan.looks + 1):
         seen = owner < round(units * number / plan.looks)
         found = look(Units.of(owner[seen], arm[seen], value[seen]), plan, number)
         _say(console, found, number, plan)
+        looks.append(look_json(found, number))
         if found.decision != "continue":
             break
     truth = float((lived[1] - lived[0]).mean())
     console.say(
         f"truth, had every learner lived both: {truth:+.4f} ({truth / lived[0].std():+.2f} sd) in {cfg.primary}"
     )
+    if args.to:
+        content = {"schema": 1, "plan": asdict(plan), "looks": looks, "truth": truth}
+        write_json(Path(args.to), content | {"candidate": args.candidate or run.id, "against": args.against})
 
 
 def _say(console: Console, found: Look, number: int, plan: Plan) -> None:

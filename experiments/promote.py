@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .console import Console
+    from .track import Version
 
 
 def main(words: list[str]) -> None:
@@ -20,6 +24,8 @@ def main(words: list[str]) -> None:
     parser.add_argument("--group-floor", type=float, default=0.05, help="how much a learner group may lose")
     parser.add_argument("--alpha", type=float, default=0.05, help="chance of a wrong promotion, over all candidates")
     parser.add_argument("--approver", default="", help="the name of the person who takes responsibility")
+    parser.add_argument("--model", help="the registered model whose challenger becomes champion if it is promoted")
+    parser.add_argument("--alias", default="challenger", help="the alias of the candidate (default: %(default)s)")
     parser.add_argument("--to", help="a file for the ruling as JSON")
     args = parser.parse_args(words)
     if args.candidates < 1 or not 0 < args.alpha < 0.5:
@@ -31,12 +37,17 @@ def main(words: list[str]) -> None:
     from .compose import complain
     from .console import Console
     from .evidence.gate import Rules, rule
-    from .runs import now, write_json
+    from .runs import RunError, now, plain_json
+    from .track import version_at
 
     console = Console()
     try:
-        case = _case(_read(args.evidence, "session"), _read(args.robustness, "verdict"), args.approver)
-    except ConfigError as error:
+        evidence = _read(args.evidence, "session")
+        case = _case(evidence, _read(args.robustness, "verdict"), args.approver)
+        chosen = version_at(args.model, args.alias) if args.model else None
+        if chosen is not None:
+            _same(evidence, args.evidence, chosen)
+    except (ConfigError, RunError) as error:
         complain(error)
     rules = Rules(args.alpha, args.margin, args.group_floor)
     ruling = rule(case, args.candidates, rules)
@@ -45,11 +56,9 @@ def main(words: list[str]) -> None:
         console.say(f"  {reason}")
     if ruling.enough:
         console.say(f"  enough would be: {ruling.enough}")
-    if args.to:
-        content = {"schema": 1, "when": now(), "evidence": args.evidence, "robustness": args.robustness}
-        content |= {"candidates": args.candidates, "approver": args.approver, "rules": asdict(rules)}
-        write_json(Path(args.to), content | asdict(ruling))
-        console.say(f"ruling: {args.to}")
+    content = {"schema": 1, "when": now(), "evidence": args.evidence, "robustness": args.robustness}
+    content |= {"candidates": args.candidates, "approver": args.approver, "rules": asdict(rules)}
+    _write(console, plain_json(content | asdict(ruling)), evidence, args.to, chosen)
     if ruling.answer != "promote":
         raise SystemExit(1)
 
@@ -66,6 +75,59 @@ def _read(path: str | None, key: str) -> dict[str, Any]:
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: cannot be read as evidence ({error})") from error
     return content
+
+
+def _same(evidence: dict[str, Any], path: str, chosen: Version) -> None:
+    """ConfigError unless the evidence is about the very bundle that would become champion."""
+    from .build import ConfigError
+
+    what = f"models:/{chosen.name}/{chosen.number}"
+    if evidence.get("explore"):
+        raise ConfigError(
+            f"{path} judges a policy that leaves {evidence['explore']:.0%} of its decisions to chance, {what} none: "
+            "export what you judge (`trailmark export --explore`) and run `trailmark ope` on that folder"
+        )
+    if not chosen.bundle or evidence.get("digest") != chosen.bundle:
+        raise ConfigError(f"{path} is not about {what}: run `trailmark ope` on the folder that was registered")
+
+
+def _write(
+    console: Console, ruling: dict[str, Any], evidence: dict[str, Any], to: str | None, chosen: Version | None
+) -> None:
+    """Write the ruling to MLflow, then set the alias if it says promote, then the file."""
+    import tempfile
+
+    from .runs import write_json
+    from .track import Track, crown
+
+    params = {
+        "policy": evidence.get("policy", ""),
+        "log": evidence.get("log", ""),
+        "bundle": evidence.get("digest", ""),
+    }
+    params |= {key: ruling[key] for key in ("evidence", "robustness", "candidates", "approver")} | ruling["rules"]
+    tags = {"answer": ruling["answer"], "reasons": "; ".join(ruling["reasons"]), "enough": ruling["enough"]}
+    tags |= {"model": f"{chosen.name}/{chosen.number}"} if chosen else {}
+    track = Track.start("promotion", f"{ruling['answer']}: {evidence.get('policy', '')}", params, tags)
+    try:
+        track.log(0, {key: ruling[key] for key in ("gain", "lower") if ruling[key] is not None})
+        if chosen and ruling["answer"] == "promote":
+            before = crown(chosen, ruling["approver"], track.run_id)
+            ruling["registry"] = f"models:/{chosen.name}/{chosen.number} is the champion now" + (
+                f", in place of version {before} (alias `previous`)" if before else ""
+            )
+            console.say(f"  {ruling['registry']}")
+        ruling["mlflow_run"] = track.run_id
+        with tempfile.TemporaryDirectory() as folder:
+            write_json(Path(folder) / "ruling.json", ruling)
+            track.artifact(Path(folder) / "ruling.json")
+    except BaseException:
+        track.finish("FAILED")
+        raise
+    track.finish("FINISHED")
+    if to:
+        write_json(Path(to), ruling)
+        console.say(f"ruling: {to}")
 
 
 def _case(evidence: dict[str, Any], matrix: dict[str, Any], approver: str) -> Any:

@@ -19,7 +19,8 @@ def main(words: list[str]) -> None:
     parser.add_argument(
         "--also", nargs="+", default=list(KINDS), metavar="MODEL", help="learners that answer as these tracers predict"
     )
-    parser.add_argument("--incumbent", help="a baseline of the run; its best heuristic by default")
+    parser.add_argument("--candidate", help="an exported bundle in place of the run's own policy")
+    parser.add_argument("--incumbent", help="a baseline of the run, its best heuristic by default, or a bundle")
     parser.add_argument("--learners", type=int, default=500, help="fresh learners of each kind")
     parser.add_argument("--seed", type=int, default=1, help="of the learners")
     parser.add_argument("--to", help="a file for the matrix as JSON")
@@ -32,14 +33,14 @@ def main(words: list[str]) -> None:
     import torch
     from omegaconf import OmegaConf
 
-    from ..agents.bundle import PolicyBundle
     from ..agents.loop import play
     from ..agents.privileged import Privileged
-    from ..data.errors import DataError, did_you_mean
+    from ..data.errors import DataError
     from ..envs import pack
     from ..envs.rng import derive
     from . import evaluation as ev
     from .build import ConfigError, check, make_baselines
+    from .cast import cast
     from .compose import complain
     from .console import Console
     from .evidence.robustness import judged, matrix_of, ranks
@@ -52,15 +53,14 @@ def main(words: list[str]) -> None:
         found, cfg = run.read_evaluation(), read_config(run)
         cfg.allow = args.allow  # trust is said anew, never read from a file
         check(OmegaConf.to_container(cfg, resolve=True), cfg.allow)
-        home, bundle = pack.load(run.world, cfg.allow), PolicyBundle.load(run.bundle, cfg.allow)
-        own = str(found["policies"][0]["name"])
-        policies = {own: bundle.policy}
+        home = pack.load(run.world, cfg.allow)
+        own = args.candidate or str(found["policies"][0]["name"])
+        policies = {own: cast(args.candidate, run, cfg, home)}
         baselines = make_baselines(cfg, home.observer.space, home.observer)
         policies |= {name: p for name, (_, p) in baselines.items() if p.guarded and not isinstance(p, Privileged)}
         incumbent = args.incumbent or found["best_heuristic"]
         if incumbent not in policies:
-            near = did_you_mean(str(incumbent), policies)
-            raise ConfigError(f"--incumbent {incumbent}: no such policy. {near}There are: {', '.join(policies)}")
+            policies[incumbent] = cast(incumbent, run, cfg, home)
         worlds = {"home": home}
         for kind in args.also:
             with console.step(f"fit learners who answer as {kind} predicts"):
@@ -84,7 +84,15 @@ def main(words: list[str]) -> None:
         verdicts = {
             row.policy: {"flagged": row.flagged, "says": row.says, "worst_away": row.worst_away} for row in rows
         }
-        write_json(Path(args.to), {"schema": 1, "run": run.id, "candidate": own, "value": content, "verdict": verdicts})
+        about = {"schema": 1, "run": run.id, "candidate": own, "incumbent": incumbent, "value": content}
+        tables = {"gain": matrix.gain, "error": matrix.error}
+        about |= {
+            name: {
+                p: dict(zip(matrix.students, row.tolist(), strict=True)) for p, row in zip(plays, cells, strict=True)
+            }
+            for name, cells in tables.items()
+        }
+        write_json(Path(args.to), about | {"verdict": verdicts})
 
 
 def _learners(kind: str, cfg: DictConfig) -> Any:

@@ -119,6 +119,17 @@ def write_text(path: Path, content: str) -> None:
     os.replace(fresh, path)
 
 
+def plain_json(value: Any) -> Any:
+    """Return nested dicts, lists and tuples as JSON has them; numbers that are not finite become null."""
+    if isinstance(value, dict):
+        return {key: plain_json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(inner) for inner in value]
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    return value
+
+
 def commit() -> str:
     """Return the commit of the code, with a + when it was changed since; `unknown` outside a git checkout."""
     here = Path(__file__).resolve().parent

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 
 def main(words: list[str]) -> None:
@@ -29,11 +28,10 @@ def main(words: list[str]) -> None:
     import torch
     from omegaconf import OmegaConf
 
-    from ..agents.bundle import PolicyBundle
-    from ..data.errors import did_you_mean
     from ..envs import pack
     from ..envs.rng import derive
-    from .build import ConfigError, check, deployable, make_baselines
+    from .build import ConfigError, check
+    from .cast import cast
     from .compose import complain
     from .console import Console
     from .evidence.explore import Exploring
@@ -48,14 +46,7 @@ def main(words: list[str]) -> None:
         cfg.allow = args.allow  # trust is said anew, never read from a file
         check(OmegaConf.to_container(cfg, resolve=True), cfg.allow)
         world = pack.load(run.world, cfg.allow)
-        baselines = make_baselines(cfg, world.observer.space, world.observer)
-        if args.policy in baselines:
-            policy = deployable(baselines[args.policy][1], args.policy)
-        elif args.policy and not Path(args.policy).is_dir():
-            near = did_you_mean(args.policy, baselines)
-            raise ConfigError(f"--policy {args.policy}: no baseline and no folder. {near}There are: {list(baselines)}")
-        else:
-            policy = PolicyBundle.load(Path(args.policy) if args.policy else run.bundle, cfg.allow).policy
+        policy = cast(args.policy, run, cfg, world)
     except (ConfigError, RunError, pack.PackError) as error:
         complain(error)
     with console.step(f"{args.learners:,} learners live a session each"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock
 
@@ -198,6 +199,48 @@ def register(folder: Path, name: str, alias: str | None, run_id: str | None = No
             metadata={"bundle": engine.digest, "run": run_id or ""},
         )
     number = int(model.registered_model_version)
+    known.set_model_version_tag(name, str(number), "trailmark.bundle", engine.digest)
     if alias:
         known.set_registered_model_alias(name, alias, str(number))
     return number
+
+
+class Version(NamedTuple):
+    """One version of a registered model."""
+
+    name: str
+    number: int
+    bundle: str  # the digest of its bundle, "" where it was not registered by `trailmark export`
+
+
+def version_at(name: str, alias: str) -> Version:
+    """Return the version of the model `name` that `alias` points to; RunError when there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client().get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        way = f"register one: trailmark export RUN --to FOLDER --register {name} --alias {alias}"
+        raise RunError(f"{store()} has no model {name!r} with the alias {alias!r}; {way}") from error
+    return Version(name, int(found.version), str(found.tags.get("trailmark.bundle", "")))
+
+
+def crown(chosen: Version, approver: str, ruling: str) -> int | None:
+    """Make a version the champion, on the word of `approver` and the ruling of run `ruling`; return the one before.
+
+    The version before stays at hand under the alias `previous`, to go back to. ValueError without an approver.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not approver:
+        raise ValueError("nobody has approved it: name the person who takes responsibility")
+    known, number = client(), str(chosen.number)
+    before: int | None = None
+    with contextlib.suppress(MlflowException):  # there may be none yet
+        before = int(known.get_model_version_by_alias(chosen.name, "champion").version)
+    known.set_model_version_tag(chosen.name, number, "trailmark.approver", approver)
+    known.set_model_version_tag(chosen.name, number, "trailmark.ruling", ruling)
+    if before is not None and before != chosen.number:
+        known.set_registered_model_alias(chosen.name, "previous", str(before))
+    known.set_registered_model_alias(chosen.name, "champion", number)
+    return before if before != chosen.number else None

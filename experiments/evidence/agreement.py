@@ -8,7 +8,7 @@ import numpy as np
 
 from .estimate import Estimate
 from .finding import Finding, Verdict, by_p, two_sided
-from .intervals import Clusters
+from .intervals import Clusters, standard_error
 
 
 def spread(estimates: Sequence[Estimate], clusters: Clusters | None = None) -> Finding:
@@ -25,7 +25,8 @@ def spread(estimates: Sequence[Estimate], clusters: Clusters | None = None) -> F
             number = len(parts)
             error = np.sqrt(number / max(number - 1.0, 1.0) * np.dot(parts, parts)) / len(psi)
             gap = one.value - other.value
-            if not error > 1e-12:
+            # Two that differ by a thousandth of their own error are one: the logger judged by its own log.
+            if not error > max(1e-12, 1e-3 * standard_error(one, clusters)):
                 continue
             pairs += 1
             if abs(gap / error) > abs(worst):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from ...envs.skills import skills_of
 from . import agreement, asymptotic, calibration, drift, overlap, sequential, single, soundness, weights
 from .episodes import Episodes
 from .estimate import Array, Estimate, Index, difference
+from .fairness import Group, by_group
 from .finding import Finding, Verdict, worst
 from .fqe import linear_fqe
 from .intervals import Bounds, Clusters, bootstrap, interval, lower_bound, percentiles
@@ -22,6 +22,7 @@ from .marginal import marginalised_is
 from .outcome_models import folds, ridge_rewards
 from .replay import Seen
 from .slope import TUNED, tuned
+from .weights import Histogram
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Settings:
     reward: str = "reward"  # the column that says how good a decision turned out
     cluster: str = "learner"  # who is independent of whom
     group: str = "role"  # learner groups that must not be overlooked
+    outcomes: tuple[str, ...] = ()  # further columns to judge group by group, such as time_to_mastery
     discount: float = 1.0
     confidence: float = 0.95
     replicates: int = 1000
@@ -59,6 +61,7 @@ class Table:
     logged: Bounds
     lines: list[Line]
     findings: list[Finding]
+    histogram: Histogram  # of the weights
 
     @property
     def verdict(self) -> Verdict:
@@ -74,17 +77,6 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Group:
-    """What the log says of one group of learners; None where the evidence does not suffice."""
-
-    name: str
-    sessions: int
-    clusters: int
-    value: Bounds | None
-    gain: Bounds | None  # over what was logged
-
-
-@dataclass(frozen=True)
 class Assessment:
     """What a log says about a candidate: whole sessions first, single decisions beside them."""
 
@@ -93,6 +85,7 @@ class Assessment:
     log: list[Finding]
     groups: list[Group]
     clusters: int  # independent units: learners, or what the user named
+    outcomes: dict[str, list[Group]] = field(default_factory=dict)  # the further ones; all learners first
 
     @property
     def verdict(self) -> Verdict:
@@ -139,11 +132,30 @@ def assess(decisions: Decisions, seen: Seen, observer: Observer, settings: Setti
     if settings.group in decisions.frame:
         names = decisions.frame[settings.group].to_numpy(str)[first]
         there.findings.append(overlap.groups(names, over.rho[:, -1], decisions.session))
-        groups = _groups(names, over, units, settings)
+        groups = by_group(names, over, units, settings.confidence)
+    further = {name: _further(name, decisions, seen, settings, taken.weight, fold, units) for name in settings.outcomes}
     support = overlap.support(action, seen.policy, behaviour, allowed)
     there.findings.extend(support)
     here.findings.extend(support)
-    return Assessment(there, here, findings, groups, units.number)
+    return Assessment(there, here, findings, groups, units.number, further)
+
+
+def _further(
+    name: str, decisions: Decisions, seen: Seen, settings: Settings, weight: Array, fold: Index, units: Clusters
+) -> list[Group]:
+    """One more outcome, for all learners and group by group; its own model of Q."""
+    value = decisions.column(name, "an outcome").to_numpy(np.float64)
+    if np.isnan(value).any():
+        row = int(np.argmax(np.isnan(value)))
+        fix = "Leave it out, or give it for every decision."
+        raise DataError("not told for every decision", decisions.name, f"decision {row + 1}", name, fix)
+    over = _episodes(decisions, seen, settings, value, weight, fold)
+    everyone = np.full(units.index.shape, "all learners")
+    groups = by_group(everyone, over, units, settings.confidence)
+    if settings.group in decisions.frame:
+        names = decisions.frame[settings.group].to_numpy(str)[decisions.start[:-1]]
+        groups += by_group(names, over, units, settings.confidence)
+    return groups
 
 
 def _by_session(decisions: Decisions, values: Array) -> Array:
@@ -195,7 +207,7 @@ def _session_table(
     findings.append(drift.drift("weights", np.minimum(over.rho[:, -1], 10.0), begun, units.index))
     findings.append(agreement.spread([found[0], found[1], found[4], found[5]], units))
     logged = interval(Estimate("log", over.gain), units, settings.confidence)
-    return Table("a whole session", logged, lines, findings)
+    return Table("a whole session", logged, lines, findings, weights.histogram(over.rho[:, -1]))
 
 
 def _decision_table(
@@ -227,7 +239,8 @@ def _decision_table(
     findings = weights.weight_findings(rounds.weight, rows, "decision")
     findings.append(agreement.spread([found[0], found[2], found[3]], rows))
     logged = interval(Estimate("log", rounds.reward), rows, settings.confidence)
-    return Table("one decision, where the log was", logged, _lines(found, rows, settings, notes), findings)
+    lines = _lines(found, rows, settings, notes)
+    return Table("one decision, where the log was", logged, lines, findings, weights.histogram(rounds.weight))
 
 
 def _lines(estimates: list[Estimate], clusters: Clusters, settings: Settings, notes: dict[str, str]) -> list[Line]:
@@ -253,21 +266,6 @@ def _lines(estimates: list[Estimate], clusters: Clusters, settings: Settings, no
             )
         )
     return lines
-
-
-def _groups(names: Any, over: Episodes, units: Clusters, settings: Settings, least: float = 30.0) -> list[Group]:
-    out = []
-    for name in np.unique(names):
-        mine = names == name
-        part, inside = over.take(mine), Clusters.of(units.index[mine])
-        if weights.effective_size(part.rho[:, -1]) < least:
-            out.append(Group(str(name), int(mine.sum()), inside.number, None, None))
-            continue
-        found = sequential.weighted_doubly_robust(part)
-        both = (found, difference("gain", found, part.gain))
-        value, gain = (interval(estimate, inside, settings.confidence) for estimate in both)
-        out.append(Group(str(name), int(mine.sum()), inside.number, value, gain))
-    return out
 
 
 def _cells(seen: Seen, settings: Settings) -> Index:

@@ -74,7 +74,7 @@ def look(units: Units, plan: Plan, number: int, guardrails: Mapping[str, tuple[U
     planned = needed(plan)
     control, treated = units.arms()
     n = int(control.n + treated.n)
-    ratio_p = _ratio(treated.n, n, plan.share)
+    ratio_p = sample_ratio(treated.n, n, plan.share)
     z, bound, effect = _judged(control, treated, plan, number, planned)
     harm = {name: _any_time(*found.arms(), planned, plan.alpha) for name, (found, _) in (guardrails or {}).items()}
     hurt = [name for name, e in harm.items() if e.high < -(guardrails or {})[name][1]]
@@ -136,8 +136,8 @@ def _any_time(control: asymptotic.Arm, treated: asymptotic.Arm, planned: int, al
     return asymptotic.effect(control, treated, planned, alpha)
 
 
-def _ratio(treated: float, n: int, share: float) -> float:
-    """The p-value of the chi-square test that the arms were filled as planned (sample ratio mismatch)."""
+def sample_ratio(treated: float, n: int, share: float) -> float:
+    """Return the p-value of the chi-square test that the arms were filled as planned (sample ratio mismatch)."""
     wanted = np.array([share, 1.0 - share]) * n
     if n == 0:
         return 1.0

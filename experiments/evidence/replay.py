@@ -57,8 +57,10 @@ def replay(observer: Observer, policy: Policy, decisions: Decisions) -> Seen:
     order = np.argsort(-length, kind="stable")
     first, length = start[:-1][order], length[order]
     correct = decisions.numbers("correct").copy()
-    if np.isnan(correct).any():
-        row = int(np.argmax(np.isnan(correct)))
+    unknown = np.isnan(correct)
+    unknown[start[1:] - 1] = False  # nothing is decided after a session's last answer: it may still be awaited
+    if unknown.any():
+        row = int(np.argmax(unknown))
         fix = "The policy's observer follows learners by their answers: give the column 'correct' (0 to 1) in full."
         raise DataError("no answer", decisions.name, f"decision {row + 1}", "correct", fix)
     answers, minutes, days = (torch.from_numpy(x).float() for x in (correct, *_numbers(decisions, "minutes", "days")))
