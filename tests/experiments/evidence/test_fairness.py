@@ -19,7 +19,9 @@ def test_numbers_of_a_group_are_its_own() -> None:
     few, many = by_group(names, episodes(weight, reward), Clusters.single(220))
     assert (few.name, few.sessions, few.logged, few.value, few.gain) == ("few", 20, None, None, None)
     w, r = weight[20:], reward[20:]
-    assert many.logged is not None and many.value is not None and many.gain is not None
+    assert many.logged is not None
+    assert many.value is not None
+    assert many.gain is not None
     assert many.logged.value == pytest.approx(r.mean(), abs=1e-12)
     assert many.value.value == pytest.approx((w * r).sum() / w.sum(), abs=1e-12)
     assert many.gain.value == pytest.approx(many.value.value - r.mean(), abs=1e-12)
