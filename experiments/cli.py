@@ -26,6 +26,7 @@ VERBS = {
     "robustness": "set a run's policy on learners of other kinds, and see who wins at home only",
     "promote": "the gate: may a candidate replace the incumbent, or is the evidence not enough?",
     "pilot": "plan a trial of a policy, watch it, or rehearse it on simulated learners",
+    "bench": "measure speeds on this machine (steps, learners, agents, serve, ...) and tracers on public data",
     "dossier": "all evidence on a candidate as one web page: the log, other learners, pilot, gate, rollout",
 }
 
