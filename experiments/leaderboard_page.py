@@ -69,7 +69,11 @@ def _task(one: Json) -> list[Element]:
         f"The best heuristic is {one['best_heuristic']}; P(better) is the chance that a seed beats a seed of "
         f"{one['against']}. "
     )
-    lead += f"The ceiling is {one['ceiling']}." if by_range else "No ceiling is known here, so nothing is normalised."
+    lead += (
+        f"The ceiling is {one['ceiling']}."
+        if by_range
+        else "No ceiling above chance is known here: nothing is normalised."
+    )
     if one["published"]:
         lead += " What papers published is one number each, without seeds or intervals."
     titles = {entry["name"]: entry["title"] for entry in one["entries"]}

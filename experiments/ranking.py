@@ -52,7 +52,7 @@ def _task(task: Task, rows: Sequence[Row], plan: Profile) -> dict[str, Any]:
     ceilings = [name for name in by_name if kinds[name] == CEILING]
     ceiling = max(ceilings, key=lambda name: sign * means[name], default=None)
     bounds = None
-    if ceiling is not None and RANDOM in means and means[ceiling] != means[RANDOM]:
+    if ceiling is not None and RANDOM in means and sign * (means[ceiling] - means[RANDOM]) > 0:
         bounds = (means[RANDOM], means[ceiling])
     entries = [_entry(name, mine, by_name.get(rival or ""), sign, bounds) for name, mine in by_name.items()]
     return {
@@ -62,7 +62,7 @@ def _task(task: Task, rows: Sequence[Row], plan: Profile) -> dict[str, Any]:
         "higher_is_better": sign > 0,
         "best_heuristic": best,
         "against": rival,
-        "ceiling": ceiling,
+        "ceiling": ceiling if bounds else None,  # what chance beats is none
         "published": [
             {
                 "name": name,

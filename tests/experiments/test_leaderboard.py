@@ -257,6 +257,16 @@ def test_without_a_ceiling_nothing_is_normalised() -> None:
     assert found["overall"] == {"tasks": [], "left_out": ["t"], "entries": []}
 
 
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_ceiling_below_chance_is_none(higher: bool) -> None:
+    bad = [r._replace(value=r.value * 0.1) if r.name == "beam" else r for r in rows(higher)]
+    found = rank(bad, [TASK], PLAN)
+    (one,) = found["tasks"]
+    assert one["ceiling"] is None
+    assert all(entry["normalised"] is None for entry in one["entries"])
+    assert found["overall"]["left_out"] == ["t"]
+
+
 def test_over_all_tasks_only_those_who_played_all_count() -> None:
     both = rows() + rows(False, "u") + [row("late", "trained", seed, 7.0) for seed in range(2)]
     overall = rank(both, [TASK, Task("u", "The other", ())], PLAN)["overall"]
