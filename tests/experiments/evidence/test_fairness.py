@@ -34,7 +34,8 @@ def test_who_sits_in_one_class_counts_once() -> None:
     reward, names = level + 0.1 * rng.standard_normal(400), np.full(400, "all")
     alone = by_group(names, episodes(np.ones(400), reward), Clusters.single(400))[0]
     classes = by_group(names, episodes(np.ones(400), reward), Clusters.of(np.repeat(np.arange(40), 10)))[0]
-    assert alone.logged is not None and classes.logged is not None
+    assert alone.logged is not None
+    assert classes.logged is not None
     assert classes.logged.error > 2.5 * alone.logged.error
     assert by_group(names, episodes(np.ones(400), reward), Clusters.of(np.repeat(np.arange(20), 20)))[0].value is None
 
