@@ -52,7 +52,7 @@ def main(words: list[str]) -> None:
     play.add_argument("--seed", type=int, default=1)
     play.add_argument("--allow", nargs="*", default=[], help="packages outside trailmark whose classes may be built")
     play.add_argument("--output", default="runs", help="folder of local runs")
-    rollout_words(verbs.add_parser("rollout", help="1/5/10/25/50/100 %: how many learners, or rehearsed with a run"))
+    rollout_words(verbs.add_parser("rollout", help="1/5/10/25/50/100 %%: how many learners, or rehearsed with a run"))
     args = parser.parse_args(words)
 
     from ..data.errors import DataError

@@ -188,16 +188,22 @@ def register(folder: Path, name: str, alias: str | None, run_id: str | None = No
             return Schema([TensorSpec(value.dtype, (-1, *value.shape[1:]), key) for key, value in arrays.items()])
 
         answers = dict(zip(engine.outputs, engine.session.run(None, feed), strict=True))
+        before = os.environ.get("MLFLOW_TRACKING_URI")  # MLflow would keep ours for the whole process
         mlflow.set_tracking_uri(store())
-        model = mlflow.pyfunc.log_model(
-            name="policy",
-            python_model=str(resources.files("trailmark.experiments.serving").joinpath("pyfunc_code.py")),
-            artifacts={"bundle": str(folder)},
-            signature=ModelSignature(specs(feed), specs(answers)),
-            pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy", "onnxruntime")],
-            registered_model_name=name,
-            metadata={"bundle": engine.digest, "run": run_id or ""},
-        )
+        try:
+            model = mlflow.pyfunc.log_model(
+                name="policy",
+                python_model=str(resources.files("trailmark.experiments.serving").joinpath("pyfunc_code.py")),
+                artifacts={"bundle": str(folder)},
+                signature=ModelSignature(specs(feed), specs(answers)),
+                pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy", "onnxruntime")],
+                registered_model_name=name,
+                metadata={"bundle": engine.digest, "run": run_id or ""},
+            )
+        finally:
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type, unused-ignore]
+            if before is not None:
+                os.environ["MLFLOW_TRACKING_URI"] = before
     number = int(model.registered_model_version)
     known.set_model_version_tag(name, str(number), "trailmark.bundle", engine.digest)
     if alias:

@@ -150,7 +150,8 @@ def test_joined_sessions_are_filled_up_with_nobody(probe: Probe) -> None:
 
 
 def same(a: Steps, b: Steps) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a[:-1], b[:-1], strict=True))
+    names = [name for name, column in a._asdict().items() if isinstance(column, Tensor)]
+    return len(names) == 7 and all(torch.equal(getattr(a, name), getattr(b, name)) for name in names)
 
 
 def test_logged_steps_come_back_with_their_policy(onboarding: World, probe: Probe, tmp_path: Path) -> None:

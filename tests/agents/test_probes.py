@@ -125,7 +125,7 @@ def value_of(agent: Agent, room: Classroom) -> Tensor:
     raise AssertionError(agent)
 
 
-@deep
+@pytest.mark.parametrize("make", [dqn, dqn_by_priority, pqn, a2c, a2c_step_by_step, sac])
 def test_one_action_always_paid_every_critic_learns_its_worth(probe: Probe, make: Callable[[Space], Agent]) -> None:
     world = probe([[2.5]], horizon=2)
     agent = make(world.observer.space)

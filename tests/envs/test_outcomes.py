@@ -73,6 +73,7 @@ RESPONSE = Response(torch.ones(4), torch.tensor([10.0, 20.0, 30.0, 40.0]), YES, 
 GOLDEN = {  # learners: on the way; with nothing to gain; who gets there and forgets; without a goal
     "LearningGain": [0.23, -0.05, -0.015, 0.0],
     "NormalisedGain": [0.23 / 0.7, 0.0, -0.015 / 0.27, 0.0],
+    "StudyMinutes": [10.0, 20.0, 30.0, 40.0],
     "TimeToMastery": [10.0, 0.0, 0.0, 0.0],
     "SkillsMastered": [1.0, -1.0, -1.0, 0.0],
     "Completion": [1.0, 1.0, 0.0, 1.0],
@@ -100,7 +101,7 @@ def test_direction_and_kind() -> None:
         "Completion",
         "Satisfaction",
     ]
-    assert [name for name, outcome in ALL.items() if not outcome.higher_is_better] == ["TimeToMastery"]
+    assert [name for name, outcome in ALL.items() if not outcome.higher_is_better] == ["StudyMinutes", "TimeToMastery"]
 
 
 def test_ratings_are_counted_where_they_are_asked_for() -> None:
