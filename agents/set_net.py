@@ -166,13 +166,13 @@ def _columns(space: Space, kinds: Sequence[str], x: Tensor) -> tuple[Tensor, Ten
             (gap @ leads) / total,
             mastery @ needs + (needs.sum(0) == 0),
             ((progress[:, 3:4] * a).round() - 1.0 == torch.arange(a, device=x.device)).to(x.dtype),
-            (space.minutes.log1p() / 4.0).expand(len(x), -1),
-            (space.depth / 4.0).expand(len(x), -1),
+            (space.minutes.log1p() / 4.0).expand(x.shape[0], -1),
+            (space.depth / 4.0).expand(x.shape[0], -1),
         ],
         1,
     )
     kind = torch.tensor([[own == known for known in kinds] for own in space.kinds], dtype=x.dtype, device=x.device)
-    kind = kind.reshape(a, len(kinds)).t().expand(len(x), -1, -1)
+    kind = kind.reshape(a, len(kinds)).t().expand(x.shape[0], -1, -1)
     own = torch.cat([mean, further, past, kind], 1).transpose(1, 2)
     reached = (mastery * goal).sum(1, keepdim=True) / total
     total_gap, share = gap.sum(1, keepdim=True) / 10.0, goal.mean(1, keepdim=True)
