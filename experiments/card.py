@@ -23,6 +23,7 @@ from ..envs.validity.published import EXPERIMENTS, effects
 from ..envs.validity.ruling import Ruling
 from ..envs.validity.sanity import sanity
 from ..envs.validity.spacing import DELAYS, GAPS, LAGS, learnt
+from .card_verdict import EXPLOITATION
 from .discriminate import told_apart
 from .exploitation import exploitation, jury
 
@@ -161,11 +162,11 @@ class Card:
 
     def _exploitation(self) -> None:
         if not self.refits:
-            self._rulings.append(Ruling("not exploitable", missing="left out (--quick)"))
+            self._rulings.append(Ruling(EXPLOITATION, missing="left out (--quick)"))
             return
         log = self.split.train if self.split else None
-        other = jury(self.student, log, self.catalog, self.seed)
-        self._rulings.append(exploitation(self.student, other, self.catalog, self.seed))
+        others = jury(self.student, log, self.catalog, self.seed)
+        self._rulings.append(exploitation(self.student, others, self.catalog, self.seed))
 
 
 def _groups(split: Split, catalog: Catalog, p: np.ndarray, y: np.ndarray) -> list[Json]:

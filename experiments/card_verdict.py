@@ -9,18 +9,29 @@ Json = Mapping[str, Any]
 
 ENOUGH = 17  # of the twenty effects
 SPACING = ("V1", "V5")
+EXPLOITATION = "not exploitable"  # the name of that row of the gate
 LEVELS = {
     "comparative": "fit to compare policies on, before a pilot with people",
+    "training": "fit to train policies on, not to judge them by",
     "exploratory": "for exploration only",
     "not valid": "not valid: train no policy on them",
 }
 
 
 def level(found: Json) -> str:
-    """Return `not valid` where the gate or sanity fails, `comparative` with 17 effects or more, else `exploratory`."""
-    if any(not r["passed"] for r in found["gate"]) or any(not c["passed"] for c in found["sanity"]):
+    """Return `not valid` where the gate or sanity fails, `comparative` with 17 effects or more, else `exploratory`.
+
+    What is lost on other learners speaks against judging policies here and not against training them here, as long as
+    some of it is surely kept (Doroudi, Aleven and Brunskill 2019): `training` in place of `comparative`.
+    """
+    failed = [r for r in found["gate"] if not r["passed"]]
+    lost = [r for r in failed if r["name"] == EXPLOITATION]
+    nothing_left = any(r["check"]["ours"]["low"] <= 0 for r in lost)
+    if len(failed) > len(lost) or nothing_left or any(not c["passed"] for c in found["sanity"]):
         return "not valid"
-    return "comparative" if sum(e["passed"] for e in found["effects"]) >= ENOUGH else "exploratory"
+    if sum(e["passed"] for e in found["effects"]) < ENOUGH:
+        return "exploratory"
+    return "training" if lost else "comparative"
 
 
 def counted(found: Json) -> tuple[int, int]:

@@ -16,17 +16,18 @@ from torch import Tensor
 from trailmark.data.catalog import Activity, Catalog, Skill
 from trailmark.envs.skills import skills_of
 from trailmark.envs.students.sampled import SampledStudent
+from trailmark.envs.students.ssr import SSR
 from trailmark.envs.tracers.pfa import PFA, PFABelief, PFAParameters
 from trailmark.envs.validity.effect import Check, Effect, Value
 from trailmark.envs.validity.likeness import Shadow, shadowed
 from trailmark.envs.validity.recovery import simulated
 from trailmark.experiments.card import check_json, effect_json
 from trailmark.experiments.card_page import card_page
-from trailmark.experiments.card_verdict import band, level, ours, reasons, sentence
+from trailmark.experiments.card_verdict import EXPLOITATION, band, level, ours, reasons, sentence
 from trailmark.experiments.discriminate import told_apart
 from trailmark.experiments.exploitation import Budget, exploitation, jury
 
-SMALL = Budget(horizon=12, cohorts=6, learners=64, judges=200)
+SMALL = Budget(horizon=12, cohorts=6, learners=64, judges=200, trainings=2)
 
 
 def catalogue(skills: int) -> Catalog:
@@ -57,11 +58,11 @@ class Loophole(PFA):
 def test_a_gain_that_is_real_is_kept_and_one_that_is_not_is_lost() -> None:
     catalog = catalogue(6)
     home, other = learners(catalog), learners(catalog, -0.5)
-    good = exploitation(home, other, catalog, budget=SMALL)
+    good = exploitation(home, {"harder": other}, catalog, budget=SMALL)
     assert good.passed
     assert good.check is not None
     assert good.check.ours.at > 0.5
-    bad = exploitation(learners(catalog, kind=Loophole), other, catalog, budget=SMALL)
+    bad = exploitation(learners(catalog, kind=Loophole), {"harder": other}, catalog, budget=SMALL)
     assert bad.check is not None
     assert not bad.passed
     assert "on learners of another family" in bad.words
@@ -71,7 +72,7 @@ def test_where_nothing_can_be_gained_nothing_is_claimed() -> None:
     catalog = catalogue(4)
     still = PFAParameters(torch.zeros(4), torch.zeros(4), torch.zeros(4), skills_of(catalog))
     nobody = SampledStudent(PFA(parameters=still), catalog)
-    found = exploitation(nobody, nobody, catalog, budget=SMALL)
+    found = exploitation(nobody, {"same": nobody}, catalog, budget=SMALL)
     assert found.check is None
     assert "gains nothing over random" in found.missing
 
@@ -79,8 +80,10 @@ def test_where_nothing_can_be_gained_nothing_is_claimed() -> None:
 def test_the_jury_is_of_another_family() -> None:
     catalog = catalogue(3)
     by_pfa = jury(learners(catalog), None, catalog, 0)
-    assert type(by_pfa.tracer).__name__ == "BKT"
-    assert type(jury(by_pfa, None, catalog, 0).tracer).__name__ == "PFA"
+    assert list(by_pfa) == ["BKT"]
+    assert list(jury(by_pfa["BKT"], None, catalog, 0)) == ["PFA"]
+    log = simulated(by_pfa["BKT"], torch.arange(3).repeat(5), 50, 1)
+    assert list(jury(SSR(), log, catalog, 0)) == ["BKT", "PFA"]
 
 
 def test_a_classifier_tells_only_those_apart_who_differ() -> None:
@@ -127,6 +130,13 @@ def test_the_verdict_follows_the_card() -> None:
     bad = {"name": "local", "check": None, "passed": False, "words": "everything moves", "missing": ""}
     assert level(found(gate=[bad])) == "not valid"
     assert reasons(found(gate=[bad]))[0] == "Not local: everything moves."
+    kept = check_json(Check("share kept", Value(0.3, 0.2, 0.4), 0.5, 100.0))
+    lost = {"name": EXPLOITATION, "check": kept, "passed": False, "words": "gone", "missing": ""}
+    assert level(found(gate=[lost])) == "training"
+    assert level(found(gate=[lost], effects=four)) == "exploratory"
+    assert level(found(gate=[lost, bad])) == "not valid"
+    nothing = {**lost, "check": check_json(Check("share kept", Value(0.3, -0.1, 0.4), 0.5, 100.0))}
+    assert level(found(gate=[nothing])) == "not valid"
     insane = {**fine["sanity"][0], "passed": False}
     assert level(found(sanity=[insane])) == "not valid"
     timeless = [{**fine["effects"][0], "missing": "no time", "passed": False}, *fine["effects"][1:]]
