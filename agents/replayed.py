@@ -12,7 +12,7 @@ from torch import Tensor
 from ..data.catalog import Catalog
 from ..data.log import Log
 from ..envs.classroom import World
-from ..envs.observer import Observer, Record
+from ..envs.observer import Observer, Record, Space
 from ..envs.rng import Rng
 from ..envs.rows import pick
 from ..envs.student import Context, Response, Student
@@ -69,18 +69,8 @@ def replayed(world: World, log: Log, seed: int, learners: int) -> Logged:
         parts.append(steps)
         forbidden += against
     steps = joined(parts)
-    live, notes = steps.alive, []
-    unknown = live & ~torch.isfinite(steps.propensity)
-    if bool(unknown.any()):
-        clone = BC(world.observer.space, seed)
-        for _ in study(steps, clone, seed, 256, 0, 10):
-            pass
-        with torch.no_grad():
-            logits = clone._net(steps.features[:, :-1]).masked_fill(~steps.mask, -torch.inf)
-        chance = logits.softmax(-1).gather(2, steps.action[..., None])[..., 0]
-        steps = steps._replace(propensity=torch.where(unknown, chance, steps.propensity))
-        share = float(unknown.sum() / live.sum())
-        notes.append(f"{share:.0%} of the propensities are estimates of behaviour cloning: nobody wrote them down")
+    steps, notes = estimated(steps, world.observer.space, seed)
+    live = steps.alive
     if forbidden:
         notes.append(
             f"{forbidden} of {int(live.sum())} answers were to activities that the guards forbid: they are let in"
@@ -90,6 +80,23 @@ def replayed(world: World, log: Log, seed: int, learners: int) -> Logged:
     if lived < len(sequences.activity):
         notes.append(f"{len(sequences.activity) - lived} answers beyond the first session or learner are left out")
     return Logged(steps, None, {"log": log.name, "learners": n, "notes": notes})
+
+
+def estimated(steps: Steps, space: Space, seed: int) -> tuple[Steps, list[str]]:
+    """Return `steps` with behaviour cloning's estimates for propensities that are NaN, and a note if any were."""
+    steps = steps._replace(propensity=torch.where(steps.alive, steps.propensity, 1.0))  # of steps that nobody lived
+    unknown = ~torch.isfinite(steps.propensity)
+    if not bool(unknown.any()):
+        return steps, []
+    clone = BC(space, seed)
+    for _ in study(steps, clone, seed, 256, 0, 10):
+        pass
+    with torch.no_grad():
+        logits = clone._net(steps.features[:, :-1]).masked_fill(~steps.mask, -torch.inf)
+    chance = logits.softmax(-1).gather(2, steps.action[..., None])[..., 0]
+    share = float(unknown.sum() / steps.alive.sum())
+    note = f"{share:.0%} of the propensities are estimates of behaviour cloning: nobody wrote them down"
+    return steps._replace(propensity=torch.where(unknown, chance, steps.propensity)), [note]
 
 
 def _session(

@@ -35,6 +35,19 @@ def test_the_experiments_own_answers_can_be_learnt_from(gathered) -> None:
     assert any("what the tracer believes" in text for text in found["warnings"])
 
 
+def test_a_decision_log_is_learnt_from(gathered) -> None:
+    run = gathered.train("agent=gap_per_minute")
+    words = ["--to", "log.parquet", "--learners", "30", "--explore", "0.5", "--overrides", "0.1"]
+    assert gathered.call("simulate-log", run.name, *words).status == 0
+    run = gathered.train("agent=cql", "offline.log=log.parquet", "offline.epochs=2", "offline.sessions=12")
+    found = json.loads((run / "evaluation.json").read_text())
+    assert found["learning_curve"]["steps"] == [30 * 12, 2 * 30 * 12]
+    assert any("a session's reward averages" in text for text in found["warnings"])
+    done = gathered.call("train", *gathered.tiny, "agent=cql", "offline.log=log.parquet", "offline.reward=gain")
+    assert done.status == 2
+    assert "no column 'gain' for the reward" in done.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
