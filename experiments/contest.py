@@ -123,7 +123,8 @@ def cells(metrics: dict[str, Any]) -> list[str]:
 
 
 def _open(task: Task, cfg: DictConfig, title: str, parent: str | None) -> Track:
-    kept = {key: cfg[key] for key in ("tracer", "source", "split", "seed")}
-    plain = OmegaConf.to_container(OmegaConf.create(kept), resolve=True)
+    whole = OmegaConf.to_container(cfg, resolve=True)  # parts refer to others: lived logs to the student
+    assert isinstance(whole, dict)
+    plain = {key: whole[key] for key in ("tracer", "source", "split", "seed")}
     tags = {"commit": commit(), "data": task.known.summary["digest"], "seed": str(cfg.seed), "verb": "fit"}
     return Track.start("fit", f"{title} on {task.known.name}", flatten(plain), tags, parent)

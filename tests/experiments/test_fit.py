@@ -189,3 +189,12 @@ def test_changed_data_are_refused(desks, whole, tmp_path: Path) -> None:
     assert done.status == 2
     assert "changed since the fit was started" in done.err
     shutil.rmtree(place)
+
+
+def test_a_belief_is_fitted_to_what_the_experiments_own_learners_leave(desk) -> None:
+    words = ("experiment=onboarding", "tracer=tally", "source.learners=40", "source.steps=20", "null=false")
+    done = desk.call("fit", *words)
+    assert (done.status, done.err) == (0, "")
+    assert len(found(desk)) == 1
+    ((kept,),) = desk.query("select value from params where key = 'source.student._target_'")
+    assert kept.endswith("SSR")
