@@ -69,6 +69,9 @@ class Lagrangian(Agent):
             metrics |= {f"cost_{name}": cost, f"price_{name}": due}
         return metrics
 
+    def remembers(self) -> bool:
+        return self.agent.remembers()
+
     def state(self) -> State:
         own = {"lagrangian.price": self._price.clone(), "lagrangian.spread": self._spread.clone()}
         return self.agent.state() | own

@@ -28,7 +28,7 @@ def train(world: World, agent: Agent, seed: int, learners: int, first: int, coho
         total, count, n = torch.zeros(learners), torch.zeros(learners), 0
         sums: dict[str, float] = {}
         while bool(room.alive.any()):
-            steps = gather(room, agent.behave(), agent.chunk or world.observer.horizon)
+            steps = gather(room, agent.behave(), agent.chunk or world.observer.horizon, agent.remembers())
             for name, value in agent.learn(steps, derive(chance, cohort, n)).items():
                 sums[name] = sums.get(name, 0.0) + value
             total, count, n = total + steps.reward.sum(1), count + steps.alive.sum(1), n + 1
@@ -36,18 +36,23 @@ def train(world: World, agent: Agent, seed: int, learners: int, first: int, coho
         yield metrics | {"return": float(total.mean()), "steps": float(count.sum())}
 
 
-def gather(room: Classroom, policy: Policy, n: int) -> Steps:
-    """Return up to `n` steps of every learner of `room` under `policy`; fewer when all sessions end before."""
+def gather(room: Classroom, policy: Policy, n: int, remember: bool = True) -> Steps:
+    """Return up to `n` steps of every learner of `room` under `policy`; fewer when all sessions end before.
+
+    `remember` keeps the histories, which some agents look at.
+    """
     first, b = room.observation, len(room)
-    features = first.features.new_empty(b, n + 1, first.features.shape[1])  # written in place: no second copy of it
-    mask = first.mask.new_empty(b, n, first.mask.shape[1])
+    # written in place and step after step: no second copy, and each write in one piece
+    features = first.features.new_empty(n + 1, b, first.features.shape[1]).transpose(0, 1)
+    mask = first.mask.new_empty(n, b, first.mask.shape[1]).transpose(0, 1)
     values: dict[str, list[Tensor]] = {}
-    features[:, 0], histories, kept, t = first.features, [room.record.history], [], 0
+    features[:, 0], histories, kept, t = first.features, [room.record.history] * remember, [], 0
     for t, (seen, probabilities, action, moment) in enumerate(islice(live(room, policy), n), 1):
         propensity = probabilities.gather(1, action[:, None])[:, 0]
         kept.append((action, propensity, moment.reward, moment.ended, moment.alive))
         features[:, t], mask[:, t - 1] = moment.observation.features, seen.mask
-        histories.append(room.record.history)
+        if remember:
+            histories.append(room.record.history)
         for name, value in moment.values.items():
             values.setdefault(name, []).append(value)
     measured = {name: torch.stack(column, 1) for name, column in values.items()}

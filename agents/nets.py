@@ -59,7 +59,7 @@ def run(layers: Layers, x: Tensor, tanh: bool) -> Tensor:
     """Return what `layers` make of `x` (..., n_in), in the type of `x`."""
     for i, (weight, bias) in enumerate(layers):
         if i:
-            x = torch.tanh(x) if tanh else torch.relu(x)
+            x = torch.tanh(x) if tanh else torch.relu_(x)  # in place: the product before it needs no output
         x = F.linear(x, weight.to(x.dtype), bias.to(x.dtype))
     return x
 

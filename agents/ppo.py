@@ -73,18 +73,20 @@ class PPO(Agent):
         features = seen(self.encoder, self.space, steps)
         if self.half and self.encoder is None and fast_half():  # encoders need counts and numbers of activities exactly
             features = features.to(torch.bfloat16)
+        by_time = features.transpose(0, 1).flatten(0, 1)  # as `gather` lays them out: no copy
         with torch.no_grad():
-            values = self._net(features)[..., -1].float()
+            values = self._net(by_time)[:, -1].float().view(features.shape[1], -1).t()
         scale = self._scale(steps)
         goes_on = steps.alive & ~steps.ended
         advantages = generalised_advantages(
             steps.reward / scale, values[:, :-1], values[:, 1:], ~goes_on, self.discount, self.lambda_
         )
         live = steps.alive.flatten().nonzero()[:, 0]
-        columns = (features[:, :-1], steps.mask, steps.action, steps.propensity, advantages, values[:, :-1])
-        rows, mask, action, propensity, advantage, value = (
-            column.flatten(0, 1).index_select(0, live) for column in columns
-        )
+        columns = (steps.action, steps.propensity, advantages, values[:, :-1])
+        action, propensity, advantage, value = (column.flatten().index_select(0, live) for column in columns)
+        b, n_steps = steps.alive.shape
+        place = live % n_steps * b + live // n_steps  # where a row lies by time
+        masks = steps.mask.transpose(0, 1).flatten(0, 1)
         target = advantage + value
         advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)
         if self.anneal:
@@ -95,8 +97,9 @@ class PPO(Agent):
         sums, n = torch.zeros(4), 0
         for _ in range(self.epochs):
             for some in torch.randperm(len(live), generator=generator).split(size):
-                batch = (column.index_select(0, some) for column in (rows, mask, action, propensity, advantage, target))
-                sums += self._improve(*batch)
+                rows = place.index_select(0, some)
+                batch = (column.index_select(0, some) for column in (action, propensity, advantage, target))
+                sums += self._improve(by_time.index_select(0, rows), masks.index_select(0, rows), *batch)
                 n += 1
         self._updates += 1
         policy_loss, value_loss, entropy, clipped = (sums / n).tolist()
@@ -120,6 +123,9 @@ class PPO(Agent):
         self._adam.step()
         found: Tensor = metrics
         return found
+
+    def remembers(self) -> bool:
+        return self.encoder is not None
 
     def state(self) -> State:
         saved: State = {f"net.{k}": v.clone() for k, v in self._net.state_dict().items()}

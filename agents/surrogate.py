@@ -35,20 +35,21 @@ class Surrogate(torch.autograd.Function):
         `out` (N, A + 1) are logits and value, `mask` (N, A), the others (N,); `target` is what the value should be.
         """
         n, n_out = mask.shape
+        # Few and reused buffers: this is bound by memory, not by arithmetic.
         allowed = mask.float()
-        scores = torch.addcmul((allowed - 1.0) * _CLOSED, out[:, :n_out].float(), allowed)
+        scores = torch.lerp(torch.tensor(-_CLOSED), out[:, :n_out].float(), allowed)
         log_p = torch.log_softmax(scores, 1)
-        p = log_p.exp().mul_(allowed)
-        spread = -(p * log_p).sum(1, keepdim=True)
+        p = torch.exp(log_p, out=scores).mul_(allowed)
+        spread = -torch.mul(p, log_p, out=allowed).sum(1, keepdim=True)
         at = action[:, None]
         ratio = p.gather(1, at)[:, 0] / propensity
         free, bound = ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage
         gain = torch.minimum(free, bound)
         error = out[:, n_out].float() - target
         push = torch.where(free <= bound, free, 0.0)[:, None] / n
-        slope = torch.empty(n, n_out + 1, dtype=out.dtype)
-        logits = torch.add(spread * (entropy / n) + push, log_p, alpha=entropy / n).mul_(p)
+        logits = torch.add(spread * (entropy / n) + push, log_p, alpha=entropy / n, out=log_p).mul_(p)
         logits.scatter_add_(1, at, -push)
+        slope = torch.empty(n, n_out + 1, dtype=out.dtype)
         slope[:, :n_out], slope[:, n_out] = logits, error / n
         ctx.save_for_backward(slope)
         parts = [-gain.mean(), 0.5 * error.square().mean(), spread.mean(), ((ratio - 1.0).abs() > clip).float().mean()]

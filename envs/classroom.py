@@ -134,10 +134,11 @@ class Classroom:
         handover = self.observation.handover
         state, response = world.student.answer(self.state, activity, rng)
         record = world.observer.update(self.record, activity, response.correct, response.minutes, response.accepted)
-        days = ((record.step % world.pace.sitting) == 0) * world.pace.gap_days
+        days, away = self._gap(record.step)
         if response.days is not None:  # learners who come back when they do
             days = days + response.days
-        if bool((days > 0).any()):
+            away = bool((days > 0).any())
+        if away:
             state = world.student.elapse(state, days, rng)
             record = world.observer.elapse(record, days)
         ended = alive & (response.finished | world.observer.over(record))
@@ -159,6 +160,16 @@ class Classroom:
         self.rng = rng.at(record.step)
         self.observation = self._view.observe(record)
         return Moment(self.observation, reward, values, response, legal, handover, ended, alive)
+
+    def _gap(self, step: Tensor) -> tuple[Tensor, bool]:
+        """Return (B,) days without practice that the pace puts after activity number `step`, and whether any are."""
+        pace = self.world.pace
+        together = self.rng.together
+        if together is None and pace.gap_days:
+            days = (step % pace.sitting == 0) * pace.gap_days
+            return days, bool((days > 0).any())
+        gap = pace.gap_days if together is not None and (together + 1) % pace.sitting == 0 else 0.0
+        return torch.full((1,), gap, device=step.device).expand(len(self)), gap > 0  # one number for all
 
     def renew(self, rows: Tensor) -> None:
         """Let new learners take the places `rows` (B,) bool: the same numbers in their next episode."""

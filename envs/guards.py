@@ -38,8 +38,8 @@ class Prerequisites(Guard):
     def __call__(self, observer: Observer, record: Record) -> Tensor:
         allowed = torch.ones_like(record.veto)
         if not observer.needs.empty:
-            unmastered = observer.tracer.mastery(record.belief) < self.threshold
-            allowed = unmastered.float() @ observer.closes == 0
+            missing = (self.threshold - observer.tracer.mastery(record.belief)).clamp_min(0.0)
+            allowed = missing.float() @ observer.closes == 0
         after = observer.after
         if not after.empty:
             done = record.history.attempts > 0

@@ -314,9 +314,9 @@ class Observer:
         at = activity[:, None]
         took = accepted[:, None]
         right = took & (correct >= 0.5)[:, None]
-        attempts, rights = history.attempts.gather(1, at) + took.int(), history.right.gather(1, at) + right.int()
+        once, well = took.int(), right.int()
         streak, since = history.streak.gather(1, at), history.since.gather(1, at)
-        streak = torch.where(took, (streak + 1) * right.int(), streak)
+        streak = torch.where(took, (streak + 1) * well, streak)
         recent, recent_correct = history.recent, history.recent_correct
         if self.window:
             shifted = torch.cat([recent[:, 1:], at.to(torch.int32)], 1)
@@ -324,8 +324,8 @@ class Observer:
             recent = torch.where(took, shifted, recent)
             recent_correct = torch.where(took, answers, recent_correct)
         return History(
-            attempts=history.attempts.scatter(1, at, attempts),
-            right=history.right.scatter(1, at, rights),
+            attempts=history.attempts.scatter_add(1, at, once),
+            right=history.right.scatter_add(1, at, well),
             streak=history.streak.scatter(1, at, streak),
             since=history.since.scatter(1, at, torch.where(took, 0.0, since)),
             recent=recent,

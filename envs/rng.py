@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,10 +58,9 @@ def derive(seed: int, *names: str | int) -> int:
 
 
 class Drawn(NamedTuple):
-    """Uniforms drawn ahead for steps `first` .. `first + S - 1` of each learner; S is 0 after a first draw."""
+    """Uniforms drawn ahead for the step of `at` and the S - 1 after it; None after a first draw."""
 
-    learner: Tensor  # (B,)
-    first: Tensor  # (B,)
+    at: Rng  # step `first`
     values: Tensor | None  # (S, B, n)
 
 
@@ -107,19 +107,33 @@ class Rng:
         if self.ahead is None or not isinstance(block, int):
             return self._now(purpose, n, block)
         drawn = self.ahead.get((purpose, n, block))
-        if drawn is not None and drawn.learner is self.learner:  # some of the learners only: not the same rows
-            late = self.step - drawn.first
-            least, most = int(late.min()), int(late.max())
+        if drawn is not None and drawn.at.learner is self.learner:  # some of the learners only: not the same rows
+            least, most = self._since(drawn.at)
             if drawn.values is not None and least >= 0 and most < len(drawn.values):
                 if least == most:
                     return drawn.values[least]
-                return drawn.values[late, torch.arange(len(self))]
+                return drawn.values[self.step - drawn.at.step, torch.arange(len(self))]
             if most == (1 if drawn.values is None else len(drawn.values)):
                 values = self._coming(purpose, n, block)
-                self.ahead[purpose, n, block] = Drawn(self.learner, self.step, values)
+                self.ahead[purpose, n, block] = Drawn(replace(self, ahead=None), values)
                 return values[0]
-        self.ahead[purpose, n, block] = Drawn(self.learner, self.step, None)
+        self.ahead[purpose, n, block] = Drawn(replace(self, ahead=None), None)
         return self._now(purpose, n, block)
+
+    @cached_property
+    def together(self) -> int | None:
+        """The step of all learners, or None where they are at different ones."""
+        if not len(self):
+            return None
+        least, most = int(self.step.min()), int(self.step.max())
+        return least if least == most else None
+
+    def _since(self, earlier: Rng) -> tuple[int, int]:
+        """Return how many steps, at least and at most, lie between `earlier` and now."""
+        if self.together is not None and earlier.together is not None:
+            return self.together - earlier.together, self.together - earlier.together
+        late = self.step - earlier.step
+        return int(late.min()), int(late.max())
 
     def _coming(self, purpose: Purpose, n: int, block: int) -> Tensor:
         """Return (S, B, n), the uniforms of this step and those after it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple, Self
 
 import torch
@@ -40,6 +41,19 @@ class BKTParameters:
     def priors(self) -> Tensor:
         """Return (C, K), P(known at the start) of each class."""
         return torch.sigmoid(torch.logit(self.prior) + self.shift[:, None])
+
+    @cached_property
+    def by_activity(self) -> Tensor:
+        """(A, 8, M): of an activity's skills, their likelihoods and moves, so that one lookup finds all of them."""
+        knows, guesses = 1.0 - self.slip, 1.0 - self.guess
+        rows = [knows, self.guess, self.slip, guesses, self.learn, 1.0 - self.forget, knows - self.guess]
+        return torch.stack([*(row[self.skills.index] for row in rows), self.skills.real.to(self.learn.dtype)], 1)
+
+    @cached_property
+    def above(self) -> tuple[Tensor, Tensor]:
+        """(A, M * P): the prerequisites of an activity's skills, and 1 where there is none."""
+        index, real = self.parents.index[self.skills.index], self.parents.real[self.skills.index]
+        return index.flatten(1), 1.0 - real.flatten(1).to(self.learn.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +107,17 @@ class BKT(Tracer):
         """Return the belief of one who knows whether each skill is known: `known` is drawn as 0 or 1."""
         if activity is None:
             u = rng.uniform(purpose, belief.known.shape[2])
-            return belief._replace(known=(u[:, None] < belief.known).to(belief.known.dtype))
-        index = self.fitted().skills.index[activity]
+            # 1 where u < known, else 0; a comparison and its cast take four times as long
+            return belief._replace(known=(belief.known - u[:, None]).clamp_min_(0.0).ceil_())
+        skills = self.fitted().skills
+        index = skills.index[activity]
         u = rng.uniform(purpose, index.shape[1])
-        drawn = (u[:, None] < _at(belief.known, index)).to(belief.known.dtype)
         place = index[:, None].expand(-1, belief.known.shape[1], -1)
+        before = belief.known.gather(2, place)
+        drawn = (u[:, None] < before).to(belief.known.dtype)
         if index.shape[1] == 1:
             return belief._replace(known=belief.known.scatter(2, place, drawn))
-        real = self.fitted().skills.real[activity][:, None]
-        change = (drawn - _at(belief.known, index)) * real
+        change = (drawn - before) * skills.real[activity][:, None]
         return belief._replace(known=(belief.known.scatter_add(2, place, change) > 0.5).to(belief.known.dtype))
 
     def predict(self, belief: BKTBelief) -> Tensor:
@@ -110,52 +126,59 @@ class BKT(Tracer):
 
     def predict_at(self, belief: BKTBelief, activity: Tensor) -> Tensor:
         p = self.fitted()
-        index, real = p.skills.index[activity], p.skills.real[activity]
-        known = (_at(belief.known, index) * belief.weight[:, :, None]).sum(1)
-        p_correct = p.guess[index] + known * (1.0 - p.slip[index] - p.guess[index])
+        index, found = p.skills.index[activity], p.by_activity[activity]
+        known = _at(belief.known, index)
+        known = known[:, 0] if known.shape[1] == 1 else (known * belief.weight[:, :, None]).sum(1)
+        p_correct = found[:, 1] + known * found[:, 6]
+        if p.skills.single:
+            return p_correct[:, 0]
+        real = found[:, 7]
         return (p_correct * real).sum(1) / real.sum(1)
 
     def update(self, belief: BKTBelief, evidence: Evidence) -> BKTBelief:
         p = self.fitted()
-        index, real = p.skills.index[evidence.activity], p.skills.real[evidence.activity]  # (B, M)
+        index, found = p.skills.index[evidence.activity], p.by_activity[evidence.activity]
         correct = evidence.correct[:, None, None]
-        guess, slip = p.guess[index][:, None], p.slip[index][:, None]
-        known = _at(belief.known, index)  # (B, C, M)
-        if_known, if_not = _likelihoods(correct, guess, slip)
-        total = known * if_known + (1.0 - known) * if_not
-        posterior = known * if_known / total
-        learn = p.learn[index][:, None]
+        likelihoods = correct * found[:, :2] + (1.0 - correct) * found[:, 2:4]  # if known, if not
+        place = index[:, None].expand(-1, belief.known.shape[1], -1)
+        known = belief.known.gather(2, place)  # (B, C, M)
+        joint = known * likelihoods[:, :1]
+        total = joint + (1.0 - known) * likelihoods[:, 1:]
+        posterior = joint / total
+        learn = found[:, 4:5]
         if not p.parents.empty:
-            learn = learn * self._gate(belief.known, p.parents, index)
-        after = posterior * (1.0 - p.forget[index][:, None]) + (1.0 - posterior) * learn
-        place = index[:, None].expand(-1, known.shape[1], -1)
+            learn = learn * self._gate(belief.known, evidence.activity)
+        after = posterior * found[:, 5:6] + (1.0 - posterior) * learn
         if p.skills.index.shape[1] == 1:
             updated = belief.known.scatter(2, place, after)
         else:  # padding must not write: add the change, which is zero there
-            updated = belief.known.scatter_add(2, place, (after - known) * real[:, None])
+            updated = belief.known.scatter_add(2, place, (after - known) * found[:, 7:])
         weight = belief.weight
         if weight.shape[1] > 1:
+            real = found[:, 7]
             likelihood = (total * real[:, None]).sum(2) / real.sum(1, keepdim=True)
             weight = weight * likelihood
             weight = weight / weight.sum(1, keepdim=True)
         return BKTBelief(updated, weight)
 
-    def _gate(self, known: Tensor, parents: Padded, index: Tensor) -> Tensor:
-        """Return (B, C, M), how open learning is for the practised skills `index` (B, M)."""
-        above, real = parents.index[index], parents.real[index]  # (B, M, P)
-        flat = _at(known, above.flatten(1)).unflatten(2, above.shape[1:])
-        open_ = torch.where(real[:, None], flat, torch.ones_like(flat)).prod(-1)
-        return self.gate + (1.0 - self.gate) * open_
+    def _gate(self, known: Tensor, activity: Tensor) -> Tensor:
+        """Return (B, C, M), how open learning is for the skills of `activity` (B,)."""
+        p = self.fitted()
+        index, none = p.above
+        above = torch.maximum(_at(known, index[activity]), none[activity][:, None])
+        width = p.parents.index.shape[1]
+        return self.gate + (1.0 - self.gate) * above.unflatten(2, (-1, width)).prod(-1)
 
     def gates(self, belief: BKTBelief, activity: Tensor) -> Tensor:
         """Return (B, C, M), the gate of each skill of `activity` (B,); 1 where the catalogue has no prerequisites."""
         p = self.fitted()
-        index = p.skills.index[activity]
         if p.parents.empty:
-            return torch.ones_like(_at(belief.known, index))
-        return self._gate(belief.known, p.parents, index)
+            return torch.ones_like(_at(belief.known, p.skills.index[activity]))
+        return self._gate(belief.known, activity)
 
     def elapse(self, belief: BKTBelief, days: Tensor) -> BKTBelief:
+        if days.stride(0) == 0:  # one number for all
+            days = days[:1]
         return belief._replace(known=belief.known * torch.exp(-self.fitted().decay * days[:, None, None]))
 
     def mastery(self, belief: BKTBelief) -> Tensor:
@@ -172,7 +195,3 @@ def _at(known: Tensor, index: Tensor) -> Tensor:
     """Return (B, C, M), `known` (B, C, K) at the skills `index` (B, M)."""
     return known.gather(2, index[:, None].expand(-1, known.shape[1], -1))
 
-
-def _likelihoods(correct: Tensor, guess: Tensor, slip: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the likelihood of a score in [0, 1] if the skill is known, and if it is not."""
-    return correct * (1.0 - slip) + (1.0 - correct) * slip, correct * guess + (1.0 - correct) * (1.0 - guess)
