@@ -82,13 +82,15 @@ def main(words: list[str]) -> None:
 def _coverage(logs: int) -> None:
     from .evidence.coverage import coverage
 
-    for what, learners, decisions, effect in (
-        ("10,000 independent rounds", 10_000, 1, 0.0),
-        ("200 learners x 50 decisions, learners differ by 1 logit", 200, 50, 1.0),
-        ("200 learners x 50 decisions, learners alike", 200, 50, 0.0),
+    apart = "200 learners x 50 decisions, learners differ by 1 logit"
+    for what, learners, decisions, effect, spread, far in (
+        ("10,000 independent rounds", 10_000, 1, 0.0, 1.0, 1.0),
+        (apart, 200, 50, 1.0, 1.0, 1.0),
+        (f"{apart}, activities by 4 times as much, a far candidate", 200, 50, 1.0, 4.0, 1.75),
+        ("200 learners x 50 decisions, learners alike", 200, 50, 0.0, 1.0, 1.0),
     ):
         print(f"{what}, {logs:,} logs, 95% intervals: share that holds the truth (mean width)")
-        for c in coverage(logs, learners, decisions, effect):
+        for c in coverage(logs, learners, decisions, effect, spread=spread, apart=far):
             alone, clustered = f"{c.alone:.3f} ({c.width_alone:.4f})", f"{c.clustered:.3f} ({c.width_clustered:.4f})"
             print(f"  {c.name:<6} rounds as independent {alone}   whole learners {clustered}")
 
