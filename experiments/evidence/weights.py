@@ -61,6 +61,7 @@ def pareto_k(weight: Array) -> float:
     quarter = x[int(size / 4 + 0.5) - 1]
     steps = 30 + int(np.sqrt(size))
     theta = 1.0 / x[-1] + (1.0 - np.sqrt(steps / (np.arange(1, steps + 1) - 0.5))) / (3.0 * quarter)
+    theta = np.where(theta == 0.0, 1e-9 / x[-1], theta)  # the exponential tail is the limit, not 0 / 0
     shape = np.array([np.log1p(-t * x).mean() for t in theta])
     fit = size * (np.log(-theta / shape) - shape - 1.0)
     share = np.exp(fit - fit.max())

@@ -63,12 +63,14 @@ def some(gain: float, n: int = 400, seed: int = 0) -> Gain:
 
 
 def test_gate_says_why() -> None:
-    good = Case(some(0.1), Verdict.TRUST, {"sales": some(0.1, 50)}, {"KSS": 0.02}, "A. Person")
+    good = Case(some(0.1), Verdict.TRUST, {"sales": some(0.1, 50)}, "", "A. Person")
     assert rule(good, 20).answer == "promote"
     assert rule(Case(some(0.1), Verdict.TRUST), 20).reasons == ("nobody has approved it",)
-    bad = rule(Case(some(0.1), Verdict.DO_NOT, elsewhere={"KSS": -0.2}, approver="A. Person"), 1)
+    bad = rule(Case(some(0.1), Verdict.DO_NOT, flagged="wins at home only", approver="A. Person"), 1)
     assert bad.answer == "reject"
-    assert "another kind (KSS)" in " ".join(bad.reasons)
+    assert "other kinds: wins at home only" in " ".join(bad.reasons)
+    alone = rule(Case(some(0.1), Verdict.TRUST, flagged=None, approver="A. Person"), 1)
+    assert (alone.answer, alone.enough) == ("not enough evidence", "`trailmark robustness`")
     short = rule(Case(some(0.02), Verdict.TRUST, approver="A. Person"), 20)
     assert short.answer == "not enough evidence"
     learners = int(short.enough.split()[1].replace(",", ""))
