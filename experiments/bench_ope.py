@@ -18,6 +18,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--learners", type=int, default=20_000)
     parser.add_argument("--replicates", type=int, default=1000, help="of the bootstrap of whole learners")
     parser.add_argument("--coverage", type=int, default=0, metavar="LOGS", help="instead: coverage over so many logs")
+    parser.add_argument("--sessions", type=int, default=0, metavar="LOGS", help="instead: coverage of whole sessions")
     parser.add_argument("--faults", type=int, default=0, metavar="LOGS", help="instead: planted faults, clean logs")
     parser.add_argument("--alarms", type=int, default=0, metavar="RUNS", help="instead: false alarms and promotions")
     args = parser.parse_args(words)
@@ -26,6 +27,9 @@ def main(words: list[str]) -> None:
         return
     if args.coverage:
         _coverage(args.coverage)
+        return
+    if args.sessions:
+        _sessions(args.sessions)
         return
     if args.faults:
         _faults(args.faults)
@@ -93,6 +97,23 @@ def _coverage(logs: int) -> None:
         for c in coverage(logs, learners, decisions, effect, spread=spread, apart=far):
             alone, clustered = f"{c.alone:.3f} ({c.width_alone:.4f})", f"{c.clustered:.3f} ({c.width_clustered:.4f})"
             print(f"  {c.name:<6} rounds as independent {alone}   whole learners {clustered}")
+
+
+def _sessions(logs: int) -> None:
+    import torch
+
+    from ..envs.worlds import kss_world, onboarding_world
+    from .evidence.session_coverage import session_coverage
+
+    torch.set_num_threads(1)
+    for name, world, share in (
+        ("KSS, whose beliefs the model hardly has", kss_world(), 0.7),
+        ("BKT learners of the sample, whose beliefs it has", onboarding_world(), 0.65),
+    ):
+        print(f"{name}: {logs:,} logs of 300 sessions, 95% intervals that hold the truth")
+        for c in session_coverage(world, logs, 300, share, 20_000):
+            held = f"influence {c.held:.3f}  bootstrap {c.boot:.3f}  at any time {c.anytime:.3f}"
+            print(f"  {c.name:<6} {held}  bias {c.bias:+.4f}  sd {c.spread:.4f}  mean error {c.error:.4f}")
 
 
 def _faults(logs: int) -> None:
