@@ -136,6 +136,7 @@ def _faults(logs: int) -> None:
 def _alarms(runs: int) -> None:
     from .evidence.gate import false_promotions
     from .evidence.monitor import false_alarms
+    from .evidence.null_candidates import promotions_from_logs
     from .evidence.pilot import Plan
 
     for what, plan, units, effect in (
@@ -147,10 +148,14 @@ def _alarms(runs: int) -> None:
         found = {name: float(np.mean([part[name] for part in parts])) for name in parts[0]}
         print(f"{what}, 20 looks, {1000 * len(parts):,} pilots: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
     for learners, effect in ((200, 0.0), (200, 1.0), (1000, 1.0)):
-        found = false_promotions(20, learners, 25, effect, min(runs, 2000))
-        said = ", ".join(f"{name} {rate:.3f}" for name, rate in found.items())
         head = f"20 equal candidates, {learners:,} learners x 25, learner effect {effect:g}"
-        print(f"{head}, {min(runs, 2000):,} runs: {said}")
+        some = min(runs, 2000) // (1 if learners < 1000 else 4)
+        for what, found, number in (
+            ("gains drawn", false_promotions(20, learners, 25, effect, min(runs, 2000)), min(runs, 2000)),
+            ("gains estimated from one log", promotions_from_logs(20, learners, 25, effect, some), some),
+        ):
+            said = ", ".join(f"{name} {rate:.3f}" for name, rate in found.items())
+            print(f"{head}, {what}, {number:,} runs: {said}")
 
 
 def _probabilities(rng: np.random.Generator, n: int, a: int) -> Array:

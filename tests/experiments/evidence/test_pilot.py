@@ -7,6 +7,7 @@ from trailmark.experiments.evidence.boundaries import crossing, obrien_fleming, 
 from trailmark.experiments.evidence.finding import Verdict
 from trailmark.experiments.evidence.gate import Case, Gain, Rules, best_of, false_promotions, rule
 from trailmark.experiments.evidence.monitor import Units, false_alarms, look
+from trailmark.experiments.evidence.null_candidates import promotions_from_logs
 from trailmark.experiments.evidence.pilot import Plan, design_effect, detectable, needed
 
 
@@ -55,6 +56,15 @@ def test_gate_promotes_none_of_twenty_equal_candidates() -> None:
     assert found["gate"] <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)
     assert found["naive"] > 0.99
     assert found["learners"] > 0.4
+
+
+def test_gate_promotes_none_of_twenty_equal_candidates_judged_from_logs() -> None:
+    """Doubly robust gains from one log a run, clustered: what `trailmark ope` hands to the gate."""
+    runs = 100
+    found = promotions_from_logs(20, 100, 10, 1.0, runs)
+    assert found["gate"] <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)
+    assert found["naive"] > 0.9
+    assert found["decisions"] >= found["learners"] > 0.2
 
 
 def some(gain: float, n: int = 400, seed: int = 0) -> Gain:
