@@ -127,7 +127,9 @@ def reward_model(settings: Settings) -> Callable[[], Regressor] | None:
     if settings.model == "ridge":
         return None
     if not settings.model.startswith("sklearn."):
-        raise ConfigError(f"model={settings.model}: say ridge, or the path of a scikit-learn class, sklearn.MODULE.CLASS")
+        raise ConfigError(
+            f"model={settings.model}: say ridge, or the path of a scikit-learn class, sklearn.MODULE.CLASS"
+        )
     made = resolve(settings.model, "model", ["sklearn"])
     try:
         known = made().get_params()

@@ -18,7 +18,8 @@ def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser("trailmark promote", description=__doc__)
     parser.add_argument("evidence", help="what `trailmark ope ... to=FILE` wrote, from learners held out of training")
     parser.add_argument(
-        "--robustness", help="what `trailmark robustness ... --to FILE` wrote; `none` to go without, which the ruling says"
+        "--robustness",
+        help="what `trailmark robustness ... --to FILE` wrote; `none` to go without, which the ruling says",
     )
     parser.add_argument(
         "--candidates", type=int, default=1, help="how many candidates were compared, this one included"

@@ -153,7 +153,9 @@ def assess(
         names = decisions.frame[settings.group].to_numpy(str)[first]
         there.findings.append(overlap.groups(names, over.rho[:, -1], decisions.session))
         groups = by_group(names, over, units, settings.confidence)
-    further = {name: _further(name, decisions, seen, settings, taken.weight, views, units) for name in settings.outcomes}
+    further = {
+        name: _further(name, decisions, seen, settings, taken.weight, views, units) for name in settings.outcomes
+    }
     support = overlap.support(action, seen.policy, behaviour, allowed)
     there.findings.extend(support)
     here.findings.extend(support)

@@ -41,9 +41,7 @@ class Views:
         if self.make is None:
             return self.each(lambda design: ridge_rewards(design, action, reward, policy, self.fold, weight))
         make = self.make
-        return self.each(
-            lambda design: Fitted(fitted_rewards(make, design, action, reward, self.fold, weight), None)
-        )
+        return self.each(lambda design: Fitted(fitted_rewards(make, design, action, reward, self.fold, weight), None))
 
     def each(self, fit: Callable[[Design], Fitted]) -> Fitted:
         """Return each fold's part of the fit to its own design."""

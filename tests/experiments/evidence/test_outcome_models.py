@@ -64,7 +64,9 @@ def test_every_choice_gives_an_assessment_whose_weighted_values_agree(logged) ->
         "plain": assess(log, seen, world.observer, plain),
         "pfa": assess(log, seen, world.observer, plain, None, PFA()),
         "boosted": assess(log, seen, world.observer, plain, lambda: HistGradientBoostingRegressor(max_iter=10)),
-        "network": assess(log, seen, world.observer, Settings(replicates=5, cells=3, folds=2, group="none", network=True)),
+        "network": assess(
+            log, seen, world.observer, Settings(replicates=5, cells=3, folds=2, group="none", network=True)
+        ),
     }
     for name, one in found.items():
         assert one.sessions.line("WDR").bounds.value == pytest.approx(

@@ -6,7 +6,7 @@ import pytest
 from trailmark.experiments.evidence.boundaries import crossing, obrien_fleming, pocock, power
 from trailmark.experiments.evidence.finding import Verdict
 from trailmark.experiments.evidence.gate import Case, Gain, Rules, best_of, false_promotions, rule
-from trailmark.experiments.evidence.monitor import Units, false_alarms, look
+from trailmark.experiments.evidence.monitor import Units, by_group, false_alarms, look
 from trailmark.experiments.evidence.null_candidates import promotions_from_logs
 from trailmark.experiments.evidence.pilot import Plan, design_effect, detectable, needed
 
@@ -118,6 +118,37 @@ def test_monitor_decides() -> None:
     assert hurt.reason == "confidence got worse than agreed"
     anytime = look(pilot(1.0), Plan(0.25, looks=4, schedule="anytime"), 2)
     assert anytime.decision == "stop: better"
+
+
+def test_no_group_of_learners_may_pay_for_the_others() -> None:
+    plan = Plan(0.25, looks=4)
+    groups = {"sales": pilot(0.6, 300), "support": pilot(0.9, 50), "night": pilot(-0.9, 300, seed=3)}
+    found = look(pilot(0.5, 650), plan, 2, groups=groups)
+    assert (found.decision, found.reason) == ("roll back", "learners of the group night are worse off")
+    assert found.groups["support"] is None  # 50 units: fewer than 30 in an arm
+    sales = found.groups["sales"]
+    assert sales is not None
+    assert 0 < sales.low < sales.value < sales.high
+    kept = look(pilot(0.5, 650), plan, 2, groups={name: groups[name] for name in ("sales", "support")})
+    assert kept.decision == "stop: better"
+
+
+def test_groups_alike_raise_few_alarms() -> None:
+    """Five groups, four looks, 200 pilots in which nobody is worse off."""
+    plan, alarms = Plan(0.25, looks=4), 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        arm, y, group = (rng.random(600) < 0.5).astype(float), rng.normal(0, 1, 600), np.arange(600) % 5
+        worse = False
+        for n in (150, 300, 450, 600):
+            rows = np.arange(600) < n
+            units = {
+                str(g): Units.of(np.flatnonzero(rows & (group == g)), *(x[rows & (group == g)] for x in (arm, y)))
+                for g in range(5)
+            }
+            worse |= any(e is not None and e.high < 0 for e in by_group(units, plan, 600).values())
+        alarms += worse
+    assert alarms <= 200 * 0.05 + 2 * np.sqrt(200 * 0.05 * 0.95)
 
 
 def test_classes_are_units() -> None:
