@@ -235,7 +235,9 @@ def _pilot(pilot: Json) -> list[Element]:
     if groups:
         kept = [[name, _span(effect, "+")] for name, effect in groups.items()]
         styles = ["handover" if effect is None else "" for effect in groups.values()]
-        said = element("div", None, said, table("Learner groups, at the latest look", ["Group", "Effect"], kept, styles))
+        said = element(
+            "div", None, said, table("Learner groups, at the latest look", ["Group", "Effect"], kept, styles)
+        )
     if pilot.get("truth") is not None:
         parts.append(paragraph(f"Truth, had every simulated learner lived both: {pilot['truth']:+.4f}."))
     return [*parts, said]

@@ -21,6 +21,7 @@ def main(words: list[str]) -> None:
         "--robustness",
         help="what `trailmark robustness ... --to FILE` wrote; `none` to go without, which the ruling says",
     )
+    parser.add_argument("--pilot", help="what `trailmark pilot simulate|monitor ... --to FILE` wrote, if there was one")
     parser.add_argument(
         "--candidates", type=int, default=1, help="how many candidates were compared, this one included"
     )
@@ -48,7 +49,11 @@ def main(words: list[str]) -> None:
     try:
         evidence = _read(args.evidence, "session")
         matrix = None if args.robustness == "none" else _read(args.robustness, "verdict", "candidate")
-        case = replace(_case(evidence, args.approver), flagged=_flagged(matrix, evidence, args))
+        looks = _read(args.pilot, "plan", "looks").get("looks")
+        if looks == []:
+            raise ConfigError(f"{args.pilot}: nobody has looked at this pilot yet")
+        ended = str(looks[-1]["decision"]) if looks else None
+        case = replace(_case(evidence, args.approver), flagged=_flagged(matrix, evidence, args), pilot=ended)
         chosen = version_at(args.model, args.alias) if args.model else None
         if chosen is not None:
             _same(evidence, args.evidence, chosen)
@@ -62,6 +67,7 @@ def main(words: list[str]) -> None:
     if ruling.enough:
         console.say(f"  enough would be: {ruling.enough}")
     content = {"schema": 1, "when": now(), "evidence": args.evidence, "robustness": args.robustness}
+    content["pilot"] = args.pilot
     content |= {"candidates": args.candidates, "approver": args.approver, "rules": asdict(rules)}
     _write(console, plain_json(content | asdict(ruling)), evidence, args.to, chosen)
     if ruling.answer != "promote":
@@ -111,7 +117,9 @@ def _write(
         "log": evidence.get("log", ""),
         "bundle": evidence.get("digest", ""),
     }
-    params |= {key: ruling[key] for key in ("evidence", "robustness", "candidates", "approver")} | ruling["rules"]
+    params |= {key: ruling[key] for key in ("evidence", "robustness", "pilot", "candidates", "approver")} | ruling[
+        "rules"
+    ]
     tags = {"answer": ruling["answer"], "reasons": "; ".join(ruling["reasons"]), "enough": ruling["enough"]}
     tags |= {"model": f"{chosen.name}/{chosen.number}"} if chosen else {}
     track = Track.start("promotion", f"{ruling['answer']}: {evidence.get('policy', '')}", params, tags)

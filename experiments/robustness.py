@@ -111,14 +111,16 @@ def _learners(kind: str, cfg: DictConfig, home: World) -> Any:
     from ..configs import __file__ as here
     from ..envs.rng import Rng
     from .build import ConfigError, facts, fit_student
-    from .compose import check as composed
+    from .compose import check as compose
 
     folder = Path(here).parent
     known_facts = facts(cfg)
     by_hand = folder / "student" / f"{kind}.yaml"
     if by_hand.is_file() and kind != "sampled":
+        composed = compose([f"student={kind}"])
+        assert composed is not None  # these words show nothing
         try:
-            student = fit_student(composed([f"student={kind}"]).student, known_facts, cfg.allow)
+            student = fit_student(composed.student, known_facts, cfg.allow)
             student.enrol(Rng.enrol(0, 0, 1))
         except ValueError as error:
             raise ConfigError(f"--also {kind}: {error}") from error

@@ -62,6 +62,7 @@ class Case:
     groups: Mapping[str, Gain | None] = field(default_factory=dict)  # None = too few to tell
     flagged: str | None = ""  # what the robustness matrix holds against it; "" = nothing, None = there is no matrix
     approver: str = ""
+    pilot: str | None = None  # how it ended: "stop: better" speaks for the candidate; None = there was none
 
 
 def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
@@ -91,13 +92,17 @@ def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
         short.append(("it was never played among learners of other kinds", "`trailmark robustness`"))
     elif case.flagged:
         failed.append(f"among learners of other kinds: {case.flagged}")
+    if case.pilot in ("roll back", "stop"):
+        failed.append(f"its pilot ended with: {case.pilot}")
+    elif case.pilot not in (None, "stop: better"):
+        short.append((f"its pilot says: {case.pilot}", "a pilot that finds it better"))
     if failed:
         return Ruling("reject", gain, lower, (*failed, *(said for said, _ in short)))
     if not short and not case.approver:
         short.append(("nobody has approved it", "a named person must approve it"))
     if short:
-        said, enough = (tuple(dict.fromkeys(part)) for part in zip(*short, strict=True))
-        return Ruling("not enough evidence", gain, lower, said, "; ".join(enough))
+        enough = "; ".join(dict.fromkeys(what for _, what in short))
+        return Ruling("not enough evidence", gain, lower, tuple(said for said, _ in short), enough)
     why = f"the gain is {gain:+.4f}, at least {lower:+.4f} with {candidates} candidates; approved by {case.approver}"
     return Ruling("promote", gain, lower, (why,))
 

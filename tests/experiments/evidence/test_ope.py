@@ -157,6 +157,8 @@ def evidence(gain: float | None, verdict: str = "trust") -> dict:
         (evidence(0.05), ("--robustness", "sound.json", "--approver", "A. Person"), 0, "PROMOTE"),
         (evidence(0.05), ("--robustness", "exploit.json", "--approver", "A. Person"), 1, "wins at home only"),
         (evidence(0.05) | {"digest": "f"}, ("--robustness", "sound.json"), 2, "is about another policy"),
+        (evidence(0.05), (*ALONE, "--pilot", "harm.json", "--approver", "A. Person"), 1, "ended with: roll back"),
+        (evidence(0.05), (*ALONE, "--pilot", "unseen.json"), 2, "nobody has looked"),
         (evidence(0.01), (*ALONE, "--approver", "A. Person"), 1, "NOT ENOUGH EVIDENCE"),
         (evidence(0.05, "do not trust"), ("--approver", "A. Person"), 1, "REJECT"),
         (evidence(None), ("--approver", "A. Person"), 2, "does not overlap"),
@@ -166,6 +168,8 @@ def evidence(gain: float | None, verdict: str = "trust") -> dict:
 def test_gate_verb(finished, content: dict, words: tuple[str, ...], status: int, said: str) -> None:
     (finished.folder / "evidence.json").write_text(json.dumps(content))
     (finished.folder / "sound.json").write_text(matrix("holds"))
+    for name, looks in (("harm", [{"decision": "roll back"}]), ("unseen", [])):
+        (finished.folder / f"{name}.json").write_text(json.dumps({"plan": {}, "looks": looks}))
     (finished.folder / "exploit.json").write_text(matrix("wins at home only"))
     done = finished.call("promote", "evidence.json", *words, "--to", "ruling.json")
     assert done.status == status, done.err

@@ -81,6 +81,11 @@ def test_gate_says_why() -> None:
     assert "other kinds: wins at home only" in " ".join(bad.reasons)
     alone = rule(Case(some(0.1), Verdict.TRUST, flagged=None, approver="A. Person"), 1)
     assert (alone.answer, alone.enough) == ("not enough evidence", "`trailmark robustness`")
+    worse = rule(Case(some(0.1), Verdict.TRUST, pilot="roll back", approver="A. Person"), 1)
+    assert (worse.answer, worse.reasons) == ("reject", ("its pilot ended with: roll back",))
+    open_ = rule(Case(some(0.1), Verdict.TRUST, pilot="insufficient evidence", approver="A. Person"), 1)
+    assert (open_.answer, open_.enough) == ("not enough evidence", "a pilot that finds it better")
+    assert rule(Case(some(0.1), Verdict.TRUST, pilot="stop: better", approver="A. Person"), 1).answer == "promote"
     short = rule(Case(some(0.02), Verdict.TRUST, approver="A. Person"), 20)
     assert short.answer == "not enough evidence"
     learners = int(short.enough.split()[1].replace(",", ""))
