@@ -173,9 +173,9 @@ def _groups(found: Json) -> list[Element]:
             [g["name"], f"{g['sessions']:,}", _span(g["logged"]), _span(g["value"]), _span(g["gain"], "+")]
             for g in groups
         ]
-        head = [found["settings"]["group"], "Sessions", "As logged", "Candidate", "Gain"]
+        head = [found["settings"]["group"], "Sessions", "As logged", "Candidate", "Candidate minus log"]
         harmed = ["handover" if g["gain"] is None else "" for g in groups]
-        parts.append(table(f"{name}: gain is candidate minus log; a small group gets no number", head, rows, harmed))
+        parts.append(table(f"{name}; a small group gets no number", head, rows, harmed))
     return parts or [paragraph(f"The log has no column `{found['settings']['group']}`.")]
 
 
@@ -198,7 +198,7 @@ def _matrix(matrix: Json) -> list[Element]:
     return [
         paragraph(lead),
         figure(text, draw.gain_map(policies, students, gains, text)),
-        table("What that says", ["Policy", "", ""], rows, styles),
+        table("What that says", ["Policy", "Among learners of other kinds", "Flag"], rows, styles),
     ]
 
 

@@ -248,7 +248,7 @@ def _groups(console: Any, title: str, groups: Sequence[Group], settings: Setting
     from rich.table import Table as Grid
 
     grid = Grid(title=title)
-    for column in ("", "sessions", "as logged", "candidate", f"gain, {settings.confidence:.0%} interval"):
+    for column in ("", "sessions", "as logged", "candidate", f"candidate minus log, {settings.confidence:.0%}"):
         grid.add_column(column, justify="right" if column else "left")
     for g in groups:
         cells = [

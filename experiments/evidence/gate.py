@@ -71,13 +71,14 @@ def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
     Bonferroni over candidates: none may be promoted by luck because many were tried.
     """
     gain, lower = case.gain.value, case.gain.lower(rules.alpha / candidates)
+    among = "with one candidate" if candidates == 1 else f"with {candidates} candidates"
     failed: list[str] = []
     short: list[tuple[str, str]] = []  # what is missing, and what would be enough
     if case.overlap is Verdict.DO_NOT:
         failed.append("the log does not support the candidate (overlap)")
     if lower <= rules.margin:
         said = (
-            f"the gain is {gain:+.4f}, at least {lower:+.4f} with {candidates} candidates: not above {rules.margin:g}"
+            f"the gain is {gain:+.4f}, at least {lower:+.4f} {among}: not above {rules.margin:g}"
         )
         short.append((said, _enough(case.gain, candidates, rules)))
     for name, found in case.groups.items():
@@ -103,7 +104,7 @@ def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
     if short:
         enough = "; ".join(dict.fromkeys(what for _, what in short))
         return Ruling("not enough evidence", gain, lower, tuple(said for said, _ in short), enough)
-    why = f"the gain is {gain:+.4f}, at least {lower:+.4f} with {candidates} candidates; approved by {case.approver}"
+    why = f"the gain is {gain:+.4f}, at least {lower:+.4f} {among}; approved by {case.approver}"
     return Ruling("promote", gain, lower, (why,))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...agents.agent import Policy
 from ...agents.baselines import WeakestAllowed
+from ...agents.loop import play
 from ...envs.classroom import World
 from .assess import Settings, assess
 from .explore import Exploring
@@ -56,5 +57,5 @@ def session_coverage(world: World, data_sets: int, learners: int, share: float, 
 
 
 def _mean(world: World, policy: Policy, learners: int) -> float:
-    lived = gather_log(world, policy, TRUTH_SEED, learners)
-    return float(lived.frame["reward"].sum() / learners)
+    lived = play(world, policy, TRUTH_SEED, learners).values
+    return sum(weight * float(lived[name].double().mean()) for name, weight in world.reward.items())
