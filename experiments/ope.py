@@ -236,7 +236,7 @@ def _show(console: Any, found: Assessment, settings: Settings) -> None:
             anytime = f"[{line.anytime[0]:.4f}, {line.anytime[1]:.4f}]"
             grid.add_row(line.name, f"{b.value:.4f}", *both, anytime, line.note)
         console.show(grid)
-        _findings(console, f"Can the value of {table.title} be trusted?", table.findings)
+        _findings(console, "Can that be trusted?", table.findings)
     _findings(console, "Is the log sound?", found.log)
     for name, groups in {settings.reward: found.groups, **found.outcomes}.items():
         if groups:

@@ -88,12 +88,13 @@ def weight_findings(weight: Array, clusters: Clusters, unit: str) -> list[Findin
     ]
     k = pareto_k(weight)
     tail = graded(k, 0.5, 0.7)
+    shape = f"k = {k:.2f}; below 0.5 is sound, above 0.7 the variance cannot be trusted"
     out.append(
         Finding(
             "weight tail (Pareto k)",
             k,
             tail,
-            f"k = {k:.2f}; below 0.5 is sound, above 0.7 the variance cannot be trusted",
+            "the largest weights are much alike: there is no tail" if k == -np.inf else shape,
         )
     )
     total = float(weight.sum())
