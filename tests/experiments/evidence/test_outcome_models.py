@@ -15,7 +15,7 @@ from trailmark.envs.worlds import onboarding_world
 from trailmark.experiments.evidence.assess import Settings, assess
 from trailmark.experiments.evidence.explore import Exploring
 from trailmark.experiments.evidence.gather import gather_log
-from trailmark.experiments.evidence.outcome_models import Chance
+from trailmark.experiments.evidence.outcome_models import Chance, ridge_rewards
 from trailmark.experiments.evidence.replay import replay
 from trailmark.experiments.evidence.views import believed
 
@@ -53,6 +53,17 @@ def test_no_learner_tells_its_own_model(logged) -> None:
     rows = np.flatnonzero(first & (log.frame["step"].to_numpy() == 0))  # nothing answered yet: the fit alone speaks
     assert one.designs[0](rows)[:, :, 5] == pytest.approx(other.designs[0](rows)[:, :, 5], abs=1e-9)
     assert not np.allclose(one.designs[1](rows)[:, :, 5], other.designs[1](rows)[:, :, 5])
+
+
+def test_each_learner_is_judged_by_the_fit_that_never_saw_it(logged) -> None:
+    world, log, seen = logged
+    fold, reward = log.session % 2, log.numbers("reward")
+    views = believed(PFA(), world.observer, log, seen, fold)
+    found = views.rewards(log.activity, reward, seen.policy)
+    for k in range(2):
+        alone = ridge_rewards(views.designs[k], log.activity, reward, seen.policy, fold)
+        assert found.q[fold == k] == pytest.approx(alone.q[fold == k], abs=1e-12)
+        assert found.ratio[fold == k] == pytest.approx(alone.ratio[fold == k], abs=1e-12)
 
 
 def test_every_choice_gives_an_assessment_whose_weighted_values_agree(logged) -> None:
