@@ -18,6 +18,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--learners", type=int, default=20_000)
     parser.add_argument("--replicates", type=int, default=1000, help="of the bootstrap of whole learners")
     parser.add_argument("--coverage", type=int, default=0, metavar="LOGS", help="instead: coverage over so many logs")
+    parser.add_argument("--sessions", type=int, default=0, metavar="LOGS", help="instead: coverage of whole sessions")
     parser.add_argument("--faults", type=int, default=0, metavar="LOGS", help="instead: planted faults, clean logs")
     parser.add_argument("--alarms", type=int, default=0, metavar="RUNS", help="instead: false alarms and promotions")
     args = parser.parse_args(words)
@@ -26,6 +27,9 @@ def main(words: list[str]) -> None:
         return
     if args.coverage:
         _coverage(args.coverage)
+        return
+    if args.sessions:
+        _sessions(args.sessions)
         return
     if args.faults:
         _faults(args.faults)
@@ -82,15 +86,34 @@ def main(words: list[str]) -> None:
 def _coverage(logs: int) -> None:
     from .evidence.coverage import coverage
 
-    for what, learners, decisions, effect in (
-        ("10,000 independent rounds", 10_000, 1, 0.0),
-        ("200 learners x 50 decisions, learners differ by 1 logit", 200, 50, 1.0),
-        ("200 learners x 50 decisions, learners alike", 200, 50, 0.0),
+    apart = "200 learners x 50 decisions, learners differ by 1 logit"
+    for what, learners, decisions, effect, spread, far in (
+        ("10,000 independent rounds", 10_000, 1, 0.0, 1.0, 1.0),
+        (apart, 200, 50, 1.0, 1.0, 1.0),
+        (f"{apart}, activities by 4 times as much, a far candidate", 200, 50, 1.0, 4.0, 1.75),
+        ("200 learners x 50 decisions, learners alike", 200, 50, 0.0, 1.0, 1.0),
     ):
         print(f"{what}, {logs:,} logs, 95% intervals: share that holds the truth (mean width)")
-        for c in coverage(logs, learners, decisions, effect):
+        for c in coverage(logs, learners, decisions, effect, spread=spread, apart=far):
             alone, clustered = f"{c.alone:.3f} ({c.width_alone:.4f})", f"{c.clustered:.3f} ({c.width_clustered:.4f})"
             print(f"  {c.name:<6} rounds as independent {alone}   whole learners {clustered}")
+
+
+def _sessions(logs: int) -> None:
+    import torch
+
+    from ..envs.worlds import kss_world, onboarding_world
+    from .evidence.session_coverage import session_coverage
+
+    torch.set_num_threads(1)
+    for name, world, share in (
+        ("KSS, whose beliefs the model hardly has", kss_world(), 0.7),
+        ("BKT learners of the sample, whose beliefs it has", onboarding_world(), 0.65),
+    ):
+        print(f"{name}: {logs:,} logs of 300 sessions, 95% intervals that hold the truth")
+        for c in session_coverage(world, logs, 300, share, 20_000):
+            held = f"influence {c.held:.3f}  bootstrap {c.boot:.3f}  at any time {c.anytime:.3f}"
+            print(f"  {c.name:<6} {held}  bias {c.bias:+.4f}  sd {c.spread:.4f}  mean error {c.error:.4f}")
 
 
 def _faults(logs: int) -> None:
@@ -113,6 +136,7 @@ def _faults(logs: int) -> None:
 def _alarms(runs: int) -> None:
     from .evidence.gate import false_promotions
     from .evidence.monitor import false_alarms
+    from .evidence.null_candidates import promotions_from_logs
     from .evidence.pilot import Plan
 
     for what, plan, units, effect in (
@@ -124,10 +148,14 @@ def _alarms(runs: int) -> None:
         found = {name: float(np.mean([part[name] for part in parts])) for name in parts[0]}
         print(f"{what}, 20 looks, {1000 * len(parts):,} pilots: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
     for learners, effect in ((200, 0.0), (200, 1.0), (1000, 1.0)):
-        found = false_promotions(20, learners, 25, effect, min(runs, 2000))
-        said = ", ".join(f"{name} {rate:.3f}" for name, rate in found.items())
         head = f"20 equal candidates, {learners:,} learners x 25, learner effect {effect:g}"
-        print(f"{head}, {min(runs, 2000):,} runs: {said}")
+        some = min(runs, 2000) // (1 if learners < 1000 else 4)
+        for what, found, number in (
+            ("gains drawn", false_promotions(20, learners, 25, effect, min(runs, 2000)), min(runs, 2000)),
+            ("gains estimated from one log", promotions_from_logs(20, learners, 25, effect, some), some),
+        ):
+            said = ", ".join(f"{name} {rate:.3f}" for name, rate in found.items())
+            print(f"{head}, {what}, {number:,} runs: {said}")
 
 
 def _probabilities(rng: np.random.Generator, n: int, a: int) -> Array:

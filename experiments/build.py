@@ -201,7 +201,10 @@ def facts(cfg: DictConfig) -> Facts:
         return Facts(
             "none", None, None, {"name": "none (learners made by hand)", "digest": "", "learners": 0, "rows": 0}
         )
-    log, catalog = make(cfg.source, cfg.allow).load()
+    try:
+        log, catalog = make(cfg.source, cfg.allow).load()
+    except RuntimeError as error:  # learners that are made from a log are to leave the log they are made from
+        raise ConfigError(f"source: {error}; or say source.student=...") from error
     split = log.split(cfg.seed, valid=cfg.split.valid, test=cfg.split.test)
     if not len(split.train):
         raise DataError(

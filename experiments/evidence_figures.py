@@ -16,9 +16,10 @@ Json = Mapping[str, Any]
 def weight_bars(found: Json, description: str) -> Element:
     """Draw the share of units (left bar) and of all weight (right bar) in each bin of a histogram by powers of two."""
     left, right, top, bottom = 34, WIDTH - 4, 8, 190
-    number = len(found["count"])
-    units = max(1, sum(found["count"]))
-    tallest = max([*(c / units for c in found["count"]), *found["share"], 0.01])
+    first = next((i for i, count in enumerate(found["count"]) if count), 0)  # bins below hold nobody
+    lows, counts, shares = found["low"][first:], found["count"][first:], found["share"][first:]
+    number, units = len(counts), max(1, sum(counts))
+    tallest = max([*(c / units for c in counts), *shares, 0.01])
     width = (right - left) / number
     parts = []
     for place in range(5):
@@ -26,7 +27,7 @@ def weight_bars(found: Json, description: str) -> Element:
         y = bottom - (bottom - top) * place / 4
         parts += [_line(left, y, right, y, "grid"), _text(left - 4, y + 4, f"{value:.0%}", "end", "small muted")]
     every = max(1, math.ceil(number / 8))
-    for i, (low, count, share) in enumerate(zip(found["low"], found["count"], found["share"], strict=True)):
+    for i, (low, count, share) in enumerate(zip(lows, counts, shares, strict=True)):
         x = left + i * width
         for kind, height, shift in (("floor", count / units, 0.08), ("trained", share, 0.5)):
             tall = (bottom - top) * height / tallest

@@ -173,9 +173,9 @@ def _groups(found: Json) -> list[Element]:
             [g["name"], f"{g['sessions']:,}", _span(g["logged"]), _span(g["value"]), _span(g["gain"], "+")]
             for g in groups
         ]
-        head = [found["settings"]["group"], "Sessions", "As logged", "Candidate", "Gain"]
+        head = [found["settings"]["group"], "Sessions", "As logged", "Candidate", "Candidate minus log"]
         harmed = ["handover" if g["gain"] is None else "" for g in groups]
-        parts.append(table(f"{name}: gain is candidate minus log; a small group gets no number", head, rows, harmed))
+        parts.append(table(f"{name}; a small group gets no number", head, rows, harmed))
     return parts or [paragraph(f"The log has no column `{found['settings']['group']}`.")]
 
 
@@ -198,7 +198,7 @@ def _matrix(matrix: Json) -> list[Element]:
     return [
         paragraph(lead),
         figure(text, draw.gain_map(policies, students, gains, text)),
-        table("What that says", ["Policy", "", ""], rows, styles),
+        table("What that says", ["Policy", "Among learners of other kinds", "Flag"], rows, styles),
     ]
 
 
@@ -231,6 +231,13 @@ def _pilot(pilot: Json) -> list[Element]:
         f"Schedule {plan['schedule']}, power {plan['power']:g} for {plan['effect']:g} sd", head, rows, notes=notes
     )
     parts = [picture] if picture else []
+    groups = looks[-1].get("groups") if looks else None
+    if groups:
+        kept = [[name, _span(effect, "+")] for name, effect in groups.items()]
+        styles = ["handover" if effect is None else "" for effect in groups.values()]
+        said = element(
+            "div", None, said, table("Learner groups, at the latest look", ["Group", "Effect"], kept, styles)
+        )
     if pilot.get("truth") is not None:
         parts.append(paragraph(f"Truth, had every simulated learner lived both: {pilot['truth']:+.4f}."))
     return [*parts, said]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..envs.tracer import Tracer
     from .evidence.assess import Assessment, Settings, Table
     from .evidence.fairness import Group
+    from .evidence.outcome_models import Regressor
 
 KEYS = {
     "policy": "a bundle's folder, or a run (its id, the start of one, or `latest`)",
@@ -27,6 +29,9 @@ KEYS = {
     "replicates": "of the bootstrap",
     "folds": "of cross-fitting; learners are never split",
     "cells": "of the marginalised estimator",
+    "model": "of rewards: ridge, or a class of scikit-learn such as sklearn.ensemble.HistGradientBoostingRegressor",
+    "tracer": "whose beliefs the models see, fitted anew to the log (pfa, bkt, ...); the policy's own by default",
+    "network": "true: the value of whole sessions by a small network instead of a linear model",
     "seed": "of folds and bootstrap",
     "to": "a file for all of it as JSON, for `trailmark promote` and `trailmark dossier`",
     "page": "a file for all of it as a web page that needs nothing else",
@@ -74,7 +79,7 @@ def main(words: list[str]) -> None:
         with console.step(f"replay {len(decisions):,} decisions through the policy's observer"):
             seen = replay(bundle.observer, policy, decisions)
         with console.step("estimate"):
-            found = assess(decisions, seen, bundle.observer, settings)
+            found = assess(decisions, seen, bundle.observer, settings, reward_model(settings), _tracer(settings))
     except (ConfigError, RunError, DataError, PackError) as error:
         complain(error)
     console.say(f"log {said['log']}: {len(decisions.start) - 1:,} sessions; reward `{settings.reward}`")
@@ -109,6 +114,49 @@ def bundle_folder(name: str, output: str) -> Path:
 def digest(folder: Path) -> str:
     """Return the fingerprint of a whole bundle, the same as the server and the model registry know it by."""
     return hashlib.sha256((folder / "checksums.json").read_bytes()).hexdigest()
+
+
+def reward_model(settings: Settings) -> Callable[[], Regressor] | None:
+    """Return what makes the scikit-learn model that `settings` name; ConfigError when there is none such.
+
+    A classifier is taken for yes-or-no rewards. None is ridge regression in closed form.
+    """
+    from .build import ConfigError, resolve
+    from .evidence.outcome_models import Chance
+
+    if settings.model == "ridge":
+        return None
+    if not settings.model.startswith("sklearn."):
+        raise ConfigError(
+            f"model={settings.model}: say ridge, or the path of a scikit-learn class, sklearn.MODULE.CLASS"
+        )
+    made = resolve(settings.model, "model", ["sklearn"])
+    try:
+        known = made().get_params()
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"model={settings.model}: no regressor or classifier that needs no arguments") from error
+    seeded = {"random_state": settings.seed} if "random_state" in known else {}
+    if hasattr(made, "predict_proba"):
+        return lambda: Chance(made(**seeded))
+    return lambda: made(**seeded)
+
+
+def _tracer(settings: Settings) -> Tracer | None:
+    from omegaconf import OmegaConf
+
+    from ..configs import __file__ as here
+    from ..data.errors import did_you_mean
+    from .build import ConfigError, make
+
+    if not settings.tracer:
+        return None
+    folder = Path(here).parent / "tracer"
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if settings.tracer not in known:
+        near = did_you_mean(settings.tracer, known)
+        raise ConfigError(f"tracer={settings.tracer}: no such tracer. {near}There are: {', '.join(known)}")
+    made: Tracer = make(OmegaConf.load(folder / f"{settings.tracer}.yaml"), [])
+    return made
 
 
 def _share(word: str) -> float:
@@ -155,6 +203,11 @@ def _settings(said: dict[str, str]) -> Settings:
         if field.name == "outcomes":
             given[field.name] = tuple(filter(None, word.split(",")))
             continue
+        if str(field.type) == "bool":
+            if word not in ("true", "false"):
+                raise ConfigError(f"{field.name}={word}: say true or false")
+            given[field.name] = word == "true"
+            continue
         plain: Any = {"str": str, "int": int, "float": float}[str(field.type)]
         try:
             value = plain(word)
@@ -183,7 +236,7 @@ def _show(console: Any, found: Assessment, settings: Settings) -> None:
             anytime = f"[{line.anytime[0]:.4f}, {line.anytime[1]:.4f}]"
             grid.add_row(line.name, f"{b.value:.4f}", *both, anytime, line.note)
         console.show(grid)
-        _findings(console, f"Can the value of {table.title} be trusted?", table.findings)
+        _findings(console, "Can that be trusted?", table.findings)
     _findings(console, "Is the log sound?", found.log)
     for name, groups in {settings.reward: found.groups, **found.outcomes}.items():
         if groups:
@@ -195,7 +248,7 @@ def _groups(console: Any, title: str, groups: Sequence[Group], settings: Setting
     from rich.table import Table as Grid
 
     grid = Grid(title=title)
-    for column in ("", "sessions", "as logged", "candidate", f"gain, {settings.confidence:.0%} interval"):
+    for column in ("", "sessions", "as logged", "candidate", f"candidate minus log, {settings.confidence:.0%}"):
         grid.add_column(column, justify="right" if column else "left")
     for g in groups:
         cells = [

@@ -12,7 +12,9 @@ from .pilot_rollout import roll_out, rollout_words
 from .runs import plain_json
 
 if TYPE_CHECKING:
+    from ..envs.classroom import World
     from .console import Console
+    from .evidence.estimate import Index
     from .evidence.monitor import Look
     from .evidence.pilot import Plan
 
@@ -42,6 +44,7 @@ def main(words: list[str]) -> None:
     watch.add_argument(
         "--guardrail", nargs="*", default=[], metavar="COLUMN=MARGIN", help="outcomes that may lose at most so much"
     )
+    watch.add_argument("--group", metavar="COLUMN", help="learner groups, none of which may be worse off")
     watch.add_argument("--to", help="a file that keeps this look beside the earlier ones, for `trailmark dossier`")
     play = verbs.add_parser("simulate", help="rehearse the pilot with a run's learners and policy")
     play.add_argument("run", help="a run's id (or its start, or `latest`)")
@@ -123,15 +126,20 @@ def _monitor(args: argparse.Namespace, console: Console) -> None:
         except ValueError as error:
             raise ConfigError(f"--guardrail {word}: say COLUMN=MARGIN, such as confidence=0.1") from error
     plan, path = read_plan(args.plan), existing(args.table, "the pilot's table")
-    frame, _ = read_frame(path, [args.unit], [args.arm, args.outcome, *margins])
-    require_columns([args.unit, args.arm, args.outcome, *margins], frame.columns, path.name)
+    named = [args.unit] if args.group is None else [args.unit, args.group]
+    frame, _ = read_frame(path, named, [args.arm, args.outcome, *margins])
+    require_columns([*named, args.arm, args.outcome, *margins], frame.columns, path.name)
     if not frame[args.arm].isin([0, 1]).all():
         raise ConfigError(f"{path.name}, column '{args.arm}': write 1 for the candidate and 0 for the incumbent")
     try:
         units, *guards = (
             Units.of(frame[args.unit], frame[args.arm], frame[name].astype(float)) for name in (args.outcome, *margins)
         )
-        found = look(units, plan, args.look, {n: (u, m) for (n, m), u in zip(margins.items(), guards, strict=True)})
+        groups = {}
+        for name, part in frame.groupby(args.group) if args.group else ():
+            groups[str(name)] = Units.of(part[args.unit], part[args.arm], part[args.outcome].astype(float))
+        guarded = {n: (u, m) for (n, m), u in zip(margins.items(), guards, strict=True)}
+        found = look(units, plan, args.look, guarded, groups)
     except ValueError as error:
         raise ConfigError(f"{path.name}: {error}") from error
     _say(console, found, args.look, plan)
@@ -184,9 +192,12 @@ def _simulate(args: argparse.Namespace, console: Console) -> None:
             lived.append(play(world, policy, chance, units * plan.size).values[cfg.primary].double().numpy())
     value = np.where(arm > 0, lived[1], lived[0]) * (1.0 if world.outcomes[cfg.primary].higher_is_better else -1.0)
     owner, looks = np.repeat(np.arange(units), plan.size), []
+    roles = np.asarray(world.observer.catalog.roles)[_roles(world, chance, units * plan.size)]
     for number in range(1, plan.looks + 1):
         seen = owner < round(units * number / plan.looks)
-        found = look(Units.of(owner[seen], arm[seen], value[seen]), plan, number)
+        parts = {role: seen & (roles == role) for role in np.unique(roles)}
+        groups = {str(role): Units.of(owner[x], arm[x], value[x]) for role, x in parts.items() if len(parts) > 1}
+        found = look(Units.of(owner[seen], arm[seen], value[seen]), plan, number, groups=groups)
         _say(console, found, number, plan)
         looks.append(look_json(found, number))
         if found.decision != "continue":
@@ -200,6 +211,14 @@ def _simulate(args: argparse.Namespace, console: Console) -> None:
         write_json(Path(args.to), content | {"candidate": args.candidate or run.id, "against": args.against})
 
 
+def _roles(world: World, seed: int, learners: int) -> Index:
+    """(n,) the role that each of the learners says at enrolment."""
+    from ..envs.rng import Rng
+
+    student = world.student
+    return student.context(student.enrol(Rng.enrol(seed, 0, learners))).role.numpy()
+
+
 def _say(console: Console, found: Look, number: int, plan: Plan) -> None:
     console.say(
         f"look {number} of {plan.looks}: {found.units:,} of {found.planned:,} units, t = {found.z:+.2f}, "
@@ -207,4 +226,7 @@ def _say(console: Console, found: Look, number: int, plan: Plan) -> None:
     )
     for name, e in found.guardrails.items():
         console.say(f"  guardrail {name}: {e.value:+.4f} [{e.low:+.4f}, {e.high:+.4f}]")
+    for name, group in found.groups.items():
+        said = f"{group.value:+.4f} [{group.low:+.4f}, {group.high:+.4f}]" if group else "insufficient evidence"
+        console.say(f"  group {name}: {said}")
     console.say(f"  {found.decision.upper()}: {found.reason}")

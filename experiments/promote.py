@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .console import Console
+    from .evidence.gate import Case
     from .track import Version
 
 
@@ -16,7 +17,11 @@ def main(words: list[str]) -> None:
     """Run `trailmark promote OPE.json`."""
     parser = argparse.ArgumentParser("trailmark promote", description=__doc__)
     parser.add_argument("evidence", help="what `trailmark ope ... to=FILE` wrote, from learners held out of training")
-    parser.add_argument("--robustness", help="what `trailmark robustness ... --to FILE` wrote")
+    parser.add_argument(
+        "--robustness",
+        help="what `trailmark robustness ... --to FILE` wrote; `none` to go without, which the ruling says",
+    )
+    parser.add_argument("--pilot", help="what `trailmark pilot simulate|monitor ... --to FILE` wrote, if there was one")
     parser.add_argument(
         "--candidates", type=int, default=1, help="how many candidates were compared, this one included"
     )
@@ -31,7 +36,7 @@ def main(words: list[str]) -> None:
     if args.candidates < 1 or not 0 < args.alpha < 0.5:
         parser.error("--candidates takes 1 or more, --alpha lies between 0 and .5")
 
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from .build import ConfigError
     from .compose import complain
@@ -43,7 +48,12 @@ def main(words: list[str]) -> None:
     console = Console()
     try:
         evidence = _read(args.evidence, "session")
-        case = _case(evidence, _read(args.robustness, "verdict"), args.approver)
+        matrix = None if args.robustness == "none" else _read(args.robustness, "verdict", "candidate")
+        looks = _read(args.pilot, "plan", "looks").get("looks")
+        if looks == []:
+            raise ConfigError(f"{args.pilot}: nobody has looked at this pilot yet")
+        ended = str(looks[-1]["decision"]) if looks else None
+        case = replace(_case(evidence, args.approver), flagged=_flagged(matrix, evidence, args), pilot=ended)
         chosen = version_at(args.model, args.alias) if args.model else None
         if chosen is not None:
             _same(evidence, args.evidence, chosen)
@@ -57,21 +67,23 @@ def main(words: list[str]) -> None:
     if ruling.enough:
         console.say(f"  enough would be: {ruling.enough}")
     content = {"schema": 1, "when": now(), "evidence": args.evidence, "robustness": args.robustness}
+    content["pilot"] = args.pilot
     content |= {"candidates": args.candidates, "approver": args.approver, "rules": asdict(rules)}
     _write(console, plain_json(content | asdict(ruling)), evidence, args.to, chosen)
     if ruling.answer != "promote":
         raise SystemExit(1)
 
 
-def _read(path: str | None, key: str) -> dict[str, Any]:
+def _read(path: str | None, *keys: str) -> dict[str, Any]:
     from .build import ConfigError
 
     if path is None:
         return {}
     try:
         content: dict[str, Any] = json.loads(Path(path).read_text())
-        if key not in content:
-            raise ValueError(f"it has no {key!r}")
+        missing = [key for key in keys if key not in content]
+        if missing:
+            raise ValueError(f"it has no {missing[0]!r}")
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: cannot be read as evidence ({error})") from error
     return content
@@ -105,7 +117,9 @@ def _write(
         "log": evidence.get("log", ""),
         "bundle": evidence.get("digest", ""),
     }
-    params |= {key: ruling[key] for key in ("evidence", "robustness", "candidates", "approver")} | ruling["rules"]
+    params |= {key: ruling[key] for key in ("evidence", "robustness", "pilot", "candidates", "approver")} | ruling[
+        "rules"
+    ]
     tags = {"answer": ruling["answer"], "reasons": "; ".join(ruling["reasons"]), "enough": ruling["enough"]}
     tags |= {"model": f"{chosen.name}/{chosen.number}"} if chosen else {}
     track = Track.start("promotion", f"{ruling['answer']}: {evidence.get('policy', '')}", params, tags)
@@ -130,7 +144,25 @@ def _write(
         console.say(f"ruling: {to}")
 
 
-def _case(evidence: dict[str, Any], matrix: dict[str, Any], approver: str) -> Any:
+def _flagged(matrix: dict[str, Any] | None, evidence: dict[str, Any], args: argparse.Namespace) -> str | None:
+    """What the robustness matrix holds against the candidate; ConfigError when it is about another policy."""
+    from .build import ConfigError
+
+    if matrix is None:  # the person who approves goes without
+        return ""
+    if not matrix:
+        return None
+    judged, played = evidence.get("digest"), matrix.get("digest")
+    if judged and played and judged != played:
+        raise ConfigError(
+            f"{args.robustness} is about another policy ({matrix['candidate']}) than {args.evidence}: run `trailmark "
+            "robustness RUN --candidate FOLDER` on the folder that was judged"
+        )
+    verdict = matrix["verdict"][matrix["candidate"]]
+    return str(verdict["says"]) if verdict["flagged"] else ""
+
+
+def _case(evidence: dict[str, Any], approver: str) -> Case:
     from .build import ConfigError
     from .evidence.finding import Verdict
     from .evidence.gate import Case, Gain
@@ -138,15 +170,10 @@ def _case(evidence: dict[str, Any], matrix: dict[str, Any], approver: str) -> An
     found = next(line for line in evidence["session"]["estimates"] if line["name"] == "WDR minus log")
     if found["bounds"]["value"] is None:
         raise ConfigError("the evidence has no value for the candidate: its log does not overlap with what it would do")
-    clusters = int(evidence["clusters"])
-    gain = Gain(found["bounds"]["value"], found["bounds"]["error"], clusters)
+    gain = Gain(found["bounds"]["value"], found["bounds"]["error"], int(evidence["clusters"]))
     groups: dict[str, Gain | None] = {}
     for group in evidence["groups"]:
         b = group["gain"]
-        groups[group["name"]] = None if b is None else Gain(b["value"], b["error"], group["sessions"])
-    elsewhere = {}
-    for name, verdict in matrix.get("verdict", {}).items():
-        if name == matrix["candidate"] and verdict["flagged"]:
-            elsewhere[verdict["says"]] = float(verdict["worst_away"])
+        groups[group["name"]] = None if b is None else Gain(b["value"], b["error"], group["clusters"])
     overlap = next(v for v in Verdict if v.word == evidence["verdict"])
-    return Case(gain, overlap, groups, elsewhere, approver)
+    return Case(gain, overlap, groups, approver=approver)

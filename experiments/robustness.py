@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from ..envs.classroom import World
+
 KINDS = ("pfa", "das3h", "best_lr")  # quick to fit, and unlike each other
 
 
@@ -17,7 +19,11 @@ def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser("trailmark robustness", description=__doc__)
     parser.add_argument("run", help="a run's id (or its start, or `latest`)")
     parser.add_argument(
-        "--also", nargs="+", default=list(KINDS), metavar="MODEL", help="learners that answer as these tracers predict"
+        "--also",
+        nargs="+",
+        default=list(KINDS),
+        metavar="MODEL",
+        help="learners that answer as these tracers predict, or made by hand (ssr)",
     )
     parser.add_argument("--candidate", help="an exported bundle in place of the run's own policy")
     parser.add_argument("--incumbent", help="a baseline of the run, its best heuristic by default, or a bundle")
@@ -44,6 +50,7 @@ def main(words: list[str]) -> None:
     from .compose import complain
     from .console import Console
     from .evidence.robustness import judged, matrix_of, ranks
+    from .ope import digest
     from .runs import RunError, find, read_config, write_json
 
     torch.set_num_threads(1)
@@ -63,8 +70,8 @@ def main(words: list[str]) -> None:
             policies[incumbent] = cast(incumbent, run, cfg, home)
         worlds = {"home": home}
         for kind in args.also:
-            with console.step(f"fit learners who answer as {kind} predicts"):
-                worlds[kind] = ev.elsewhere(home, _learners(kind, cfg))
+            with console.step(f"fit learners of the kind {kind}"):
+                worlds[kind] = ev.elsewhere(home, _learners(kind, cfg, home))
     except (ConfigError, RunError, DataError, pack.PackError) as error:
         complain(error)
     sign = 1.0 if home.outcomes[cfg.primary].higher_is_better else -1.0
@@ -85,6 +92,8 @@ def main(words: list[str]) -> None:
             row.policy: {"flagged": row.flagged, "says": row.says, "worst_away": row.worst_away} for row in rows
         }
         about = {"schema": 1, "run": run.id, "candidate": own, "incumbent": incumbent, "value": content}
+        folder = run.bundle if args.candidate is None else Path(args.candidate)
+        about["digest"] = digest(folder) if folder.is_dir() else ""  # a baseline has no bundle
         tables = {"gain": matrix.gain, "error": matrix.error}
         about |= {
             name: {
@@ -95,19 +104,33 @@ def main(words: list[str]) -> None:
         write_json(Path(args.to), about | {"verdict": verdicts})
 
 
-def _learners(kind: str, cfg: DictConfig) -> Any:
-    """Learners of a tracer fitted to the run's own training learners."""
+def _learners(kind: str, cfg: DictConfig, home: World) -> Any:
+    """Learners of a tracer fitted to the run's own training learners, or learners made by hand, by their yaml."""
     from omegaconf import OmegaConf
 
     from ..configs import __file__ as here
+    from ..envs.rng import Rng
     from .build import ConfigError, facts, fit_student
+    from .compose import check as compose
 
-    folder = Path(here).parent / "tracer"
-    path = folder / f"{kind}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise ConfigError(f"--also {kind}: no such tracer; there are {known}")
+    folder = Path(here).parent
     known_facts = facts(cfg)
+    by_hand = folder / "student" / f"{kind}.yaml"
+    if by_hand.is_file() and kind != "sampled":
+        composed = compose([f"student={kind}"])
+        assert composed is not None  # these words show nothing
+        try:
+            student = fit_student(composed.student, known_facts, cfg.allow)
+            student.enrol(Rng.enrol(0, 0, 1))
+        except ValueError as error:
+            raise ConfigError(f"--also {kind}: {error}") from error
+        if student.catalog is None or student.catalog.activity_ids != home.observer.catalog.activity_ids:
+            raise ConfigError(f"--also {kind}: these learners have another catalogue than the run")
+        return student
+    path = folder / "tracer" / f"{kind}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in (folder / "tracer").glob("*.yaml")))
+        raise ConfigError(f"--also {kind}: no such tracer; there are {known}")
     if known_facts.split is None:
         raise ConfigError("this run's learners are made by hand: other kinds need a log (a source) to be fitted to")
     node = {

@@ -43,13 +43,13 @@ def spread(estimates: Sequence[Estimate], clusters: Clusters | None = None) -> F
 
 
 def beside(model: Estimate, weighted: Estimate, clusters: Clusters | None = None) -> str:
-    """Return a note on a model-only estimate: by how much it differs from one that the log's weights correct.
+    """Return a note on an estimate that rests on a model: by how much it differs from one that weights correct.
 
-    It does not spoil the corrected ones, so it gives no verdict.
+    Its interval knows nothing of the model's own bias. It does not spoil the corrected ones, so it gives no verdict.
     """
     if not np.isfinite(weighted.value):
-        return "model only, with nothing to compare it to"
+        return "rests on a model, with nothing to compare it to"
     found = spread([weighted, model], clusters)
     if found.verdict is Verdict.TRUST:
-        return "model only; agrees with the weighted ones"
-    return f"model only, and off: {weighted.name} differs by {found.value:+.1f} standard errors"
+        return f"rests on a model; agrees with {weighted.name}"
+    return f"rests on a model, and off: {weighted.name} differs by {found.value:+.1f} standard errors"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,18 +11,20 @@ from ...data.decisions import Decisions
 from ...data.errors import DataError
 from ...envs.observer import Observer
 from ...envs.skills import skills_of
+from ...envs.tracer import Tracer
 from . import agreement, asymptotic, calibration, drift, overlap, sequential, single, soundness, weights
 from .episodes import Episodes
 from .estimate import Array, Estimate, Index, difference
 from .fairness import Group, by_group
 from .finding import Finding, Verdict, worst
-from .fqe import linear_fqe
+from .fqe import linear_fqe, net_fqe
 from .intervals import Bounds, Clusters, bootstrap, interval, lower_bound, percentiles
 from .magic import magic
 from .marginal import marginalised_is
-from .outcome_models import folds, ridge_rewards
+from .outcome_models import Regressor, folds
 from .replay import Seen
 from .slope import TUNED, tuned
+from .views import Views, believed
 from .weights import Histogram
 
 
@@ -38,6 +41,9 @@ class Settings:
     replicates: int = 1000
     folds: int = 3
     cells: int = 50  # of the marginalised estimator
+    model: str = "ridge"  # of the rewards of single decisions
+    tracer: str = ""  # whose beliefs the models see; "" = the policy's own
+    network: bool = False  # Q of whole sessions by a small network in place of a linear model
     seed: int = 0
 
 
@@ -93,8 +99,19 @@ class Assessment:
         return max(self.sessions.verdict, worst(self.log))
 
 
-def assess(decisions: Decisions, seen: Seen, observer: Observer, settings: Settings) -> Assessment:
-    """Return every estimate and every diagnostic. DataError when columns are missing or nothing is left to judge."""
+def assess(
+    decisions: Decisions,
+    seen: Seen,
+    observer: Observer,
+    settings: Settings,
+    make: Callable[[], Regressor] | None = None,
+    tracer: Tracer | None = None,
+) -> Assessment:
+    """Return every estimate and every diagnostic. DataError when columns are missing or nothing is left to judge.
+
+    `make` makes the scikit-learn model that settings.model means (None: ridge), `tracer` is the unfitted one that
+    settings.tracer means (None: the policy's own).
+    """
     reward = decisions.column(settings.reward, "the reward").to_numpy(np.float64)
     owners = decisions.column(settings.cluster, "clusters")
     findings = soundness.log_findings(decisions, reward)
@@ -122,18 +139,23 @@ def assess(decisions: Decisions, seen: Seen, observer: Observer, settings: Setti
     by_session = _by_session(decisions, reward)
     findings.append(drift.drift("rewards", by_session / np.diff(decisions.start), begun, units.index))
 
-    model = ridge_rewards(seen.design, action, reward, seen.policy, fold)
+    views = Views((seen.design,), fold, make)
+    if tracer is not None:
+        views = believed(tracer, observer, decisions, seen, fold, make)
+    model = views.rewards(action, reward, seen.policy)
     taken = single.Rounds.of(action, reward, propensity, seen.policy, model.q, model.ratio)
     findings.append(soundness.informative(taken.q, reward, rows.index))
-    here = _decision_table(decisions, seen, observer, settings, taken, fold, rows)
-    over = _episodes(decisions, seen, settings, reward, taken.weight, fold)
+    here = _decision_table(decisions, seen, observer, settings, taken, views, rows)
+    over = _episodes(decisions, seen, settings, reward, taken.weight, views)
     there = _session_table(decisions, seen, settings, over, taken.weight, reward, units, begun)
     groups: list[Group] = []
     if settings.group in decisions.frame:
         names = decisions.frame[settings.group].to_numpy(str)[first]
         there.findings.append(overlap.groups(names, over.rho[:, -1], decisions.session))
         groups = by_group(names, over, units, settings.confidence)
-    further = {name: _further(name, decisions, seen, settings, taken.weight, fold, units) for name in settings.outcomes}
+    further = {
+        name: _further(name, decisions, seen, settings, taken.weight, views, units) for name in settings.outcomes
+    }
     support = overlap.support(action, seen.policy, behaviour, allowed)
     there.findings.extend(support)
     here.findings.extend(support)
@@ -141,7 +163,7 @@ def assess(decisions: Decisions, seen: Seen, observer: Observer, settings: Setti
 
 
 def _further(
-    name: str, decisions: Decisions, seen: Seen, settings: Settings, weight: Array, fold: Index, units: Clusters
+    name: str, decisions: Decisions, seen: Seen, settings: Settings, weight: Array, views: Views, units: Clusters
 ) -> list[Group]:
     """One more outcome, for all learners and group by group; its own model of Q."""
     value = decisions.column(name, "an outcome").to_numpy(np.float64)
@@ -149,7 +171,7 @@ def _further(
         row = int(np.argmax(np.isnan(value)))
         fix = "Leave it out, or give it for every decision."
         raise DataError("not told for every decision", decisions.name, f"decision {row + 1}", name, fix)
-    over = _episodes(decisions, seen, settings, value, weight, fold)
+    over = _episodes(decisions, seen, settings, value, weight, views)
     everyone = np.full(units.index.shape, "all learners")
     groups = by_group(everyone, over, units, settings.confidence)
     if settings.group in decisions.frame:
@@ -163,12 +185,16 @@ def _by_session(decisions: Decisions, values: Array) -> Array:
 
 
 def _episodes(
-    decisions: Decisions, seen: Seen, settings: Settings, reward: Array, weight: Array, fold: Index
+    decisions: Decisions, seen: Seen, settings: Settings, reward: Array, weight: Array, views: Views
 ) -> Episodes:
     last = np.zeros(len(reward), dtype=np.bool_)
     last[decisions.start[1:] - 1] = True
     action = decisions.activity
-    q, ratio = linear_fqe(seen.design, action, reward, last, seen.policy, fold, settings.discount)
+    arguments = (action, reward, last, seen.policy, views.fold, settings.discount)
+    if settings.network:
+        q, ratio = net_fqe(seen.features, *arguments, seed=settings.seed), None
+    else:
+        q, ratio = views.each(lambda design: linear_fqe(design, *arguments))
     v = np.einsum("na,na->n", seen.policy, q)
     return Episodes.of(decisions.start, reward, weight, q[np.arange(len(q)), action], v, settings.discount, ratio)
 
@@ -183,29 +209,27 @@ def _session_table(
     units: Clusters,
     begun: Array,
 ) -> Table:
-    found = [
+    wdr, dr, wpdis, pdis = (
         sequential.weighted_doubly_robust(over),
         sequential.doubly_robust(over),
-        magic(over, units),
-        sequential.double_reinforcement(over),
         sequential.weighted_per_decision_is(over),
         sequential.per_decision_is(over),
-        sequential.weighted_is(over),
-        sequential.trajectory_is(over),
+    )
+    found = [wdr, dr, wpdis, pdis, sequential.weighted_is(over), sequential.trajectory_is(over), magic(over, units)]
+    model_led = [
         marginalised_is(decisions.start, _cells(seen, settings), reward, weight, settings.cells, settings.discount),
         sequential.dm(over),
     ]
-    notes = {
-        "FQE": agreement.beside(found[9], found[0], units),
-        "MIS": f"biased if {settings.cells} kinds of learners do not say all; interval somewhat short",
-        "DRL": "biased if the model of Q and its ratios are wrong",
-        "MAGIC": "interval takes the blend as given",
-    }
-    gain = difference("WDR minus log", found[0], over.gain)
+    if over.ratio is not None:
+        model_led.insert(0, sequential.double_reinforcement(over))
+    notes = {estimate.name: agreement.beside(estimate, wdr, units) for estimate in model_led}
+    notes["MAGIC"] = "leans on the model where weights are wild; interval somewhat short"
+    found += model_led
+    gain = difference("WDR minus log", wdr, over.gain)
     lines = _lines([*found, gain], units, settings, notes)
     findings = weights.weight_findings(over.rho[:, -1], units, "session")
     findings.append(drift.drift("weights", np.minimum(over.rho[:, -1], 10.0), begun, units.index))
-    findings.append(agreement.spread([found[0], found[1], found[4], found[5]], units))
+    findings.append(agreement.spread([wdr, dr, wpdis, pdis], units))
     logged = interval(Estimate("log", over.gain), units, settings.confidence)
     return Table("a whole session", logged, lines, findings, weights.histogram(over.rho[:, -1]))
 
@@ -216,7 +240,7 @@ def _decision_table(
     observer: Observer,
     settings: Settings,
     rounds: single.Rounds,
-    fold: Index,
+    views: Views,
     rows: Clusters,
 ) -> Table:
     action, propensity = decisions.activity, decisions.numbers("propensity")
@@ -227,7 +251,7 @@ def _decision_table(
         found.append(best)
         notes[name] = f"tuned to {setting:g}"
     lever = single.mrdr_weight(action, propensity, seen.policy)
-    robust = ridge_rewards(seen.design, action, rounds.reward, seen.policy, fold, lever + 1e-6).q
+    robust = views.rewards(action, rounds.reward, seen.policy, lever + 1e-6).q
     found.append(single.mrdr(single.Rounds.of(action, rounds.reward, propensity, seen.policy, robust)))
     behaviour = decisions.probabilities
     if behaviour is not None:

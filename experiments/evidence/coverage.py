@@ -24,15 +24,26 @@ class Covered:
     width_clustered: float
 
 
-def coverage(data_sets: int, learners: int, decisions: int, effect: float, seed: int = 0) -> list[Covered]:
+def coverage(
+    data_sets: int,
+    learners: int,
+    decisions: int,
+    effect: float,
+    seed: int = 0,
+    spread: float = 1.0,
+    apart: float = 1.0,
+) -> list[Covered]:
     """Return the coverage over `data_sets` logs of `learners` x `decisions` rounds with five activities.
 
     Yes-or-no rewards depend on context, activity and a learner's own level, of standard deviation `effect` logits.
-    The truth is the value over all learners, by quadrature; the model of rewards ignores learners.
+    `spread` stretches what context and activity do, `apart` how far the candidate is from the log: both leave learners
+    a smaller share of the variance. The truth is the value over all learners, by quadrature; the model of rewards
+    ignores learners.
     """
     rng = np.random.Generator(np.random.Philox(seed=[seed, 9]))
-    lean, logged, wanted = rng.normal(0, 0.7, 5), rng.normal(0, 0.8, 5), rng.normal(0, 0.8, 5)
-    slope = rng.normal(0, 0.5, 5)
+    lean = spread * rng.normal(0, 0.7, 5)
+    logged, wanted = apart * rng.normal(0, 0.8, 5), apart * rng.normal(0, 0.8, 5)
+    slope = spread * rng.normal(0, 0.5, 5)
     nodes, share = np.polynomial.hermite_e.hermegauss(41)
     share = share / share.sum()
 

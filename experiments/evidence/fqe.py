@@ -15,14 +15,14 @@ CHUNK = 4096
 
 
 class Fitted(NamedTuple):
-    """A cross-fitted linear model: `q` (N, A) of every row and activity, and how its fit weighs the rows.
+    """A cross-fitted model: `q` (N, A) of every row and activity, and how its fit weighs the rows.
 
     `ratio` (N,) says by how much the model's mean under the candidate moves when the row's target does: the candidate's
-    share of such rows over the log's. With it the model's own sampling error can be told.
+    share of such rows over the log's. With it the model's own sampling error can be told; None where the fit has none.
     """
 
     q: Array
-    ratio: Array
+    ratio: Array | None
 
 
 def linear_fqe(

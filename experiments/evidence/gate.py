@@ -60,8 +60,9 @@ class Case:
     gain: Gain
     overlap: Verdict
     groups: Mapping[str, Gain | None] = field(default_factory=dict)  # None = too few to tell
-    elsewhere: Mapping[str, float] = field(default_factory=dict)  # gain in each simulator it was not trained on
+    flagged: str | None = ""  # what the robustness matrix holds against it; "" = nothing, None = there is no matrix
     approver: str = ""
+    pilot: str | None = None  # how it ended: "stop: better" speaks for the candidate; None = there was none
 
 
 def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
@@ -70,33 +71,41 @@ def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
     Bonferroni over candidates: none may be promoted by luck because many were tried.
     """
     gain, lower = case.gain.value, case.gain.lower(rules.alpha / candidates)
-    failed, short = [], []
+    among = "with one candidate" if candidates == 1 else f"with {candidates} candidates"
+    failed: list[str] = []
+    short: list[tuple[str, str]] = []  # what is missing, and what would be enough
     if case.overlap is Verdict.DO_NOT:
         failed.append("the log does not support the candidate (overlap)")
     if lower <= rules.margin:
-        short.append(
-            f"the gain is {gain:+.4f}, at least {lower:+.4f} with {candidates} candidates: not above {rules.margin:g}"
+        said = (
+            f"the gain is {gain:+.4f}, at least {lower:+.4f} {among}: not above {rules.margin:g}"
         )
+        short.append((said, _enough(case.gain, candidates, rules)))
     for name, found in case.groups.items():
         if found is None or found.number < rules.least_learners:
-            short.append(f"group {name}: insufficient evidence")
+            short.append((f"group {name}: insufficient evidence", f"more learners of group {name}"))
         elif found.value < -rules.group_floor:
             failed.append(f"group {name} loses {-found.value:.4f}, more than {rules.group_floor:g}")
         elif found.lower(rules.alpha) < -rules.group_floor:
-            may = -found.lower(rules.alpha)
-            short.append(f"group {name} may lose {may:.4f}, more than {rules.group_floor:g}")
-    worse = {name: value for name, value in case.elsewhere.items() if value < 0}
-    if worse:
-        name = min(worse, key=lambda key: worse[key])
-        failed.append(f"it is worse by {-worse[name]:.4f} among learners of another kind ({name})")
+            said = f"group {name} may lose {-found.lower(rules.alpha):.4f}, more than {rules.group_floor:g}"
+            short.append((said, f"more learners of group {name}"))
+    if case.flagged is None:
+        short.append(("it was never played among learners of other kinds", "`trailmark robustness`"))
+    elif case.flagged:
+        failed.append(f"among learners of other kinds: {case.flagged}")
+    if case.pilot in ("roll back", "stop"):
+        failed.append(f"its pilot ended with: {case.pilot}")
+    elif case.pilot not in (None, "stop: better"):
+        short.append((f"its pilot says: {case.pilot}", "a pilot that finds it better"))
     if failed:
-        return Ruling("reject", gain, lower, (*failed, *short))
+        return Ruling("reject", gain, lower, (*failed, *(said for said, _ in short)))
+    if not short and not case.approver:
+        short.append(("nobody has approved it", "a named person must approve it"))
     if short:
-        return Ruling("not enough evidence", gain, lower, tuple(short), _enough(case.gain, candidates, rules))
-    if not case.approver:
-        return Ruling("not enough evidence", gain, lower, ("nobody has approved it",), "a named person must approve it")
-    said = f"the gain is {gain:+.4f}, at least {lower:+.4f} with {candidates} candidates; approved by {case.approver}"
-    return Ruling("promote", gain, lower, (said,))
+        enough = "; ".join(dict.fromkeys(what for _, what in short))
+        return Ruling("not enough evidence", gain, lower, tuple(said for said, _ in short), enough)
+    why = f"the gain is {gain:+.4f}, at least {lower:+.4f} {among}; approved by {case.approver}"
+    return Ruling("promote", gain, lower, (why,))
 
 
 def best_of(cases: Sequence[Case], rules: Rules = Rules()) -> tuple[int, Ruling]:

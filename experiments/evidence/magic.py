@@ -59,5 +59,11 @@ def blend(error: Array) -> Array:
         options={"maxiter": 200, "ftol": 1e-12},
     )
     x = np.clip(found.x, 0.0, None)
+    # The search stops near the best point; on the returns that it kept, that point is a linear equation.
+    kept = np.flatnonzero(x > 1e-6)
+    exact = np.linalg.lstsq(matrix[np.ix_(kept, kept)], np.ones(len(kept)), rcond=None)[0]
+    if len(kept) and (exact > 0).all():
+        x = np.zeros(n)
+        x[kept] = exact
     x = x / x.sum() if x.sum() > 0 else best
     return np.asarray(x if float(x @ matrix @ x) <= least else best)

@@ -15,6 +15,7 @@ from .estimate import Array
 from .pilot import SCHEDULES, Plan, detectable, needed
 
 RATIO_ALARM = 1e-3  # of the sample-ratio check, as in common experiment platforms
+LEAST = 30  # units of a learner group in each arm, below which it gets no number
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,22 @@ class Look:
     bound: float
     ratio_p: float
     guardrails: dict[str, asymptotic.Effect] = field(default_factory=dict)
+    groups: dict[str, asymptotic.Effect | None] = field(default_factory=dict)  # None = insufficient evidence
 
 
-def look(units: Units, plan: Plan, number: int, guardrails: Mapping[str, tuple[Units, float]] | None = None) -> Look:
+def look(
+    units: Units,
+    plan: Plan,
+    number: int,
+    guardrails: Mapping[str, tuple[Units, float]] | None = None,
+    groups: Mapping[str, Units] | None = None,
+) -> Look:
     """Return the decision at look `number` (1 .. plan.looks) of a pilot that follows `plan`.
 
     The order is fixed: a broken split of the arms stops everything; then harm to a guardrail (an outcome and the margin
-    that it may lose), judged at any time; then the outcome itself; a pilot at its planned size that shows nothing has
-    insufficient evidence, and the reason says what would be enough.
+    that it may lose) or to a group of learners, judged at any time; then the outcome itself; a pilot at its planned
+    size that shows nothing has insufficient evidence, and the reason says what would be enough. Of `groups`, those of
+    fewer than 30 units in an arm get no number; the others share plan.alpha (Bonferroni).
     """
     if not 1 <= number <= plan.looks:
         raise ValueError(f"look {number}: the plan has looks 1 to {plan.looks}")
@@ -78,6 +87,8 @@ def look(units: Units, plan: Plan, number: int, guardrails: Mapping[str, tuple[U
     z, bound, effect = _judged(control, treated, plan, number, planned)
     harm = {name: _any_time(*found.arms(), planned, plan.alpha) for name, (found, _) in (guardrails or {}).items()}
     hurt = [name for name, e in harm.items() if e.high < -(guardrails or {})[name][1]]
+    found_groups = by_group(groups or {}, plan, planned)
+    left = [name for name, e in found_groups.items() if e is not None and e.high < 0]
     if ratio_p < RATIO_ALARM:
         decision, reason = (
             "stop",
@@ -85,6 +96,8 @@ def look(units: Units, plan: Plan, number: int, guardrails: Mapping[str, tuple[U
         )
     elif hurt:
         decision, reason = "roll back", f"{', '.join(hurt)} got worse than agreed"
+    elif left:
+        decision, reason = "roll back", f"learners of the group {', '.join(left)} are worse off"
     elif effect.low > 0:
         decision, reason = (
             "stop: better",
@@ -105,7 +118,19 @@ def look(units: Units, plan: Plan, number: int, guardrails: Mapping[str, tuple[U
             "continue",
             f"{n} of {planned} planned units; [{effect.low:+.4f}, {effect.high:+.4f}] holds 0",
         )
-    return Look(decision, reason, n, planned, effect, z, bound, ratio_p, harm)
+    return Look(decision, reason, n, planned, effect, z, bound, ratio_p, harm, found_groups)
+
+
+def by_group(groups: Mapping[str, Units], plan: Plan, planned: int) -> dict[str, asymptotic.Effect | None]:
+    """Return candidate minus incumbent for each group of learners, valid at every look; None where units are few."""
+    total = max(1, sum(len(units.value) for units in groups.values()))
+    out: dict[str, asymptotic.Effect | None] = {}
+    for name, units in groups.items():
+        arms = units.arms()
+        few = min(arms[0].n, arms[1].n) < LEAST
+        best = max(2.0 * LEAST, planned * len(units.value) / total)
+        out[name] = None if few else asymptotic.effect(*arms, best, plan.alpha / len(groups))
+    return out
 
 
 def _judged(

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ...data.errors import DataError
 from .estimate import Array, Index
 from .fqe import CHUNK, Design, Fitted, solved
 
@@ -98,14 +99,21 @@ class Chance:
     def __init__(self, classifier: object) -> None:
         """Wrap `classifier`, which has fit and predict_proba."""
         self.classifier = classifier
+        self.only: float | None = None
 
     def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Chance:
-        """Fit to rewards of 0 and 1."""
-        self.classifier.fit(X, (y > 0.5).astype(np.int64), sample_weight)  # type: ignore[attr-defined]
+        """Fit to rewards of 0 and 1; DataError when there are others."""
+        if not np.isin(y, (0.0, 1.0)).all():
+            raise DataError("a classifier needs rewards of 0 and 1", fix="Take a regressor for other rewards.")
+        self.only = float(y[0]) if (y == y[0]).all() else None
+        if self.only is None:
+            self.classifier.fit(X, y.astype(np.int64), sample_weight)  # type: ignore[attr-defined]
         return self
 
     def predict(self, X: Array) -> Array:
         """Return the probability of 1."""
+        if self.only is not None:
+            return np.full(len(X), self.only)
         return np.asarray(self.classifier.predict_proba(X)[:, -1])  # type: ignore[attr-defined]
 
 

@@ -102,13 +102,23 @@ def replay(observer: Observer, policy: Policy, decisions: Decisions) -> Seen:
     return Seen(features, mask, chosen, chance, lack, goal, progress)
 
 
+def past_answers(observer: Observer, decisions: Decisions) -> tuple[list[list[int]], list[list[float]]]:
+    """Return what each session's learner had done before it began: activities and how they were answered."""
+    index = observer.catalog.activity_index
+    past = [[_at(index, a, decisions, "past") for a in one] for one in decisions.entries("past")]
+    scores = [[float(x) for x in one] for one in decisions.entries("past_correct")]
+    if any(len(a) != len(b) for a, b in zip(past, scores, strict=True)):
+        raise DataError("is not as long as 'past'", decisions.name, key="past_correct", fix="Give one for each.")
+    return past, scores
+
+
 def _numbers(decisions: Decisions, *names: str) -> list[Array]:
     return [decisions.numbers(name).copy() for name in names]
 
 
 def _start(observer: Observer, decisions: Decisions, order: NDArray[np.int64]) -> Any:
     """The records of the sessions `order` at enrolment; sessions with pasts of one length begin together."""
-    past, scores = decisions.entries("past"), decisions.entries("past_correct")
+    past, scores = past_answers(observer, decisions)
     depth = np.array([len(past[session]) for session in order])
     places = [np.flatnonzero(depth == d) for d in np.unique(depth)]
     parts = [observer.start(_context(observer, decisions, order[p], past, scores)) for p in places]
@@ -120,8 +130,8 @@ def _context(
     observer: Observer,
     decisions: Decisions,
     sessions: NDArray[np.int64],
-    past: list[list[str]],
-    scores: list[list[str]],
+    past: list[list[int]],
+    scores: list[list[float]],
 ) -> Context:
     """What was known of each session's learner at its first decision."""
     catalog, head = observer.catalog, decisions.frame.iloc[decisions.start[:-1][sessions]]
@@ -139,10 +149,7 @@ def _context(
         if wanted[session]:
             goal[place] = 0.0
             goal[place, [_at(catalog.skill_index, skill, decisions, "goal") for skill in wanted[session]]] = 1.0
-    before = [[_at(catalog.activity_index, a, decisions, "past") for a in past[s]] for s in sessions]
-    said = [[float(x) for x in scores[s]] for s in sessions]
-    if any(len(a) != len(b) for a, b in zip(before, said, strict=True)):
-        raise DataError("is not as long as 'past'", decisions.name, key="past_correct", fix="Give one for each.")
+    before, said = [past[s] for s in sessions], [scores[s] for s in sessions]
     last = None
     if "last" in head:
         last = torch.tensor([catalog.activity_index.get(name, NOBODY) for name in head["last"]])

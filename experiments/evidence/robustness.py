@@ -65,12 +65,15 @@ def matrix_of(plays: Mapping[str, Mapping[str, Array]], home: Mapping[str, str |
     return Matrix(policies, students, value, gain, error, np.array(where), incumbent)
 
 
-def judged(matrix: Matrix, tolerance: float = 0.0, z: float = 1.645) -> list[Row]:
+def judged(matrix: Matrix, tolerance: float = 0.0, alpha: float = 0.05) -> list[Row]:
     """Return a row per policy; flagged is one that wins at home only.
 
     That is: at home it beats the incumbent, and away it is worse, somewhere, by more than `tolerance` and its error, or
-    beats the incumbent nowhere. A policy without a home is flagged where it is worse anywhere.
+    beats the incumbent nowhere. A policy without a home is flagged where it is worse anywhere. `alpha` is one-sided and
+    shared by the kinds of learners (Bonferroni), so that many of them flag no sound policy by luck.
     """
+    from scipy import stats
+
     out = []
     for i, policy in enumerate(matrix.policies):
         away = np.arange(len(matrix.students)) != matrix.home[i]
@@ -79,6 +82,7 @@ def judged(matrix: Matrix, tolerance: float = 0.0, z: float = 1.645) -> list[Row
             out.append(Row(policy, float("nan"), float("nan"), 0.0, True, "played at home only: nothing is known"))
             continue
         at_home = float(gain[matrix.home[i]]) if matrix.home[i] >= 0 else float("nan")
+        z = float(stats.norm.isf(alpha / away.sum()))
         worse = away & (gain + z * error < -tolerance)
         better = away & (gain - z * error > tolerance)
         regret = float((matrix.value.max(0) - matrix.value[i]).max())

@@ -61,6 +61,7 @@ def pareto_k(weight: Array) -> float:
     quarter = x[int(size / 4 + 0.5) - 1]
     steps = 30 + int(np.sqrt(size))
     theta = 1.0 / x[-1] + (1.0 - np.sqrt(steps / (np.arange(1, steps + 1) - 0.5))) / (3.0 * quarter)
+    theta = np.where(theta == 0.0, 1e-9 / x[-1], theta)  # the exponential tail is the limit, not 0 / 0
     shape = np.array([np.log1p(-t * x).mean() for t in theta])
     fit = size * (np.log(-theta / shape) - shape - 1.0)
     share = np.exp(fit - fit.max())
@@ -87,12 +88,13 @@ def weight_findings(weight: Array, clusters: Clusters, unit: str) -> list[Findin
     ]
     k = pareto_k(weight)
     tail = graded(k, 0.5, 0.7)
+    shape = f"k = {k:.2f}; below 0.5 is sound, above 0.7 the variance cannot be trusted"
     out.append(
         Finding(
             "weight tail (Pareto k)",
             k,
             tail,
-            f"k = {k:.2f}; below 0.5 is sound, above 0.7 the variance cannot be trusted",
+            "the largest weights are much alike: there is no tail" if k == -np.inf else shape,
         )
     )
     total = float(weight.sum())

@@ -38,6 +38,11 @@ def test_pareto_k_finds_the_shape_of_a_tail(k: float) -> None:
     assert np.mean(found) == pytest.approx(k, abs=0.06)
 
 
+def test_a_tail_of_ties_has_a_shape_too() -> None:
+    """Of the forty trial shapes one is exactly 0 where the largest weights tie: no 0 / 0 and no NaN."""
+    assert weights.pareto_k(np.repeat([0.5, 3.0], [1490, 110])) < 0.5
+
+
 def test_weights_all_alike_have_no_tail() -> None:
     assert weights.pareto_k(np.ones(1000)) == -np.inf
     few = np.where(np.arange(1000) % 3 == 0, 1.6, 0.7) + 1e-9 * np.arange(1000)

@@ -133,6 +133,14 @@ def test_verbs(finished) -> None:
     assert np.isfinite(found["session"]["logged"]["value"])
 
 
+ALONE = ("--robustness", "none")
+
+
+def matrix(says: str) -> str:
+    verdict = {"mine": {"flagged": says != "holds", "says": says, "worst_away": 0.001}}
+    return json.dumps({"candidate": "mine", "digest": "e", "verdict": verdict})
+
+
 def evidence(gain: float | None, verdict: str = "trust") -> dict:
     bounds = {"value": gain, "error": 0.01, "low": None, "high": None}
     group = {"name": "sales", "sessions": 80, "clusters": 80, "value": None, "gain": {"value": 0.04, "error": 0.01}}
@@ -143,9 +151,15 @@ def evidence(gain: float | None, verdict: str = "trust") -> dict:
 @pytest.mark.parametrize(
     ("content", "words", "status", "said"),
     [
-        (evidence(0.05), ("--approver", "A. Person", "--candidates", "20"), 0, "PROMOTE"),
-        (evidence(0.05), (), 1, "nobody has approved it"),
-        (evidence(0.01), ("--approver", "A. Person"), 1, "NOT ENOUGH EVIDENCE"),
+        (evidence(0.05), (*ALONE, "--approver", "A. Person", "--candidates", "20"), 0, "PROMOTE"),
+        (evidence(0.05), ALONE, 1, "nobody has approved it"),
+        (evidence(0.05), ("--approver", "A. Person"), 1, "never played among learners of other kinds"),
+        (evidence(0.05), ("--robustness", "sound.json", "--approver", "A. Person"), 0, "PROMOTE"),
+        (evidence(0.05), ("--robustness", "exploit.json", "--approver", "A. Person"), 1, "wins at home only"),
+        (evidence(0.05) | {"digest": "f"}, ("--robustness", "sound.json"), 2, "is about another policy"),
+        (evidence(0.05), (*ALONE, "--pilot", "harm.json", "--approver", "A. Person"), 1, "ended with: roll back"),
+        (evidence(0.05), (*ALONE, "--pilot", "unseen.json"), 2, "nobody has looked"),
+        (evidence(0.01), (*ALONE, "--approver", "A. Person"), 1, "NOT ENOUGH EVIDENCE"),
         (evidence(0.05, "do not trust"), ("--approver", "A. Person"), 1, "REJECT"),
         (evidence(None), ("--approver", "A. Person"), 2, "does not overlap"),
         ({"schema": 1}, (), 2, "it has no 'session'"),
@@ -153,6 +167,10 @@ def evidence(gain: float | None, verdict: str = "trust") -> dict:
 )
 def test_gate_verb(finished, content: dict, words: tuple[str, ...], status: int, said: str) -> None:
     (finished.folder / "evidence.json").write_text(json.dumps(content))
+    (finished.folder / "sound.json").write_text(matrix("holds"))
+    for name, looks in (("harm", [{"decision": "roll back"}]), ("unseen", [])):
+        (finished.folder / f"{name}.json").write_text(json.dumps({"plan": {}, "looks": looks}))
+    (finished.folder / "exploit.json").write_text(matrix("wins at home only"))
     done = finished.call("promote", "evidence.json", *words, "--to", "ruling.json")
     assert done.status == status, done.err
     assert said in done.out + done.err

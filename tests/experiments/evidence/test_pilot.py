@@ -6,7 +6,8 @@ import pytest
 from trailmark.experiments.evidence.boundaries import crossing, obrien_fleming, pocock, power
 from trailmark.experiments.evidence.finding import Verdict
 from trailmark.experiments.evidence.gate import Case, Gain, Rules, best_of, false_promotions, rule
-from trailmark.experiments.evidence.monitor import Units, false_alarms, look
+from trailmark.experiments.evidence.monitor import Units, by_group, false_alarms, look
+from trailmark.experiments.evidence.null_candidates import promotions_from_logs
 from trailmark.experiments.evidence.pilot import Plan, design_effect, detectable, needed
 
 
@@ -57,18 +58,34 @@ def test_gate_promotes_none_of_twenty_equal_candidates() -> None:
     assert found["learners"] > 0.4
 
 
+def test_gate_promotes_none_of_twenty_equal_candidates_judged_from_logs() -> None:
+    """Doubly robust gains from one log a run, clustered: what `trailmark ope` hands to the gate."""
+    runs = 100
+    found = promotions_from_logs(20, 100, 10, 1.0, runs)
+    assert found["gate"] <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)
+    assert found["naive"] > 0.9
+    assert found["decisions"] >= found["learners"] > 0.2
+
+
 def some(gain: float, n: int = 400, seed: int = 0) -> Gain:
     x = np.random.default_rng(seed).normal(0, 1, n)
     return Gain.of(gain + 0.2 * (x - x.mean()) / x.std(ddof=1))
 
 
 def test_gate_says_why() -> None:
-    good = Case(some(0.1), Verdict.TRUST, {"sales": some(0.1, 50)}, {"KSS": 0.02}, "A. Person")
+    good = Case(some(0.1), Verdict.TRUST, {"sales": some(0.1, 50)}, "", "A. Person")
     assert rule(good, 20).answer == "promote"
     assert rule(Case(some(0.1), Verdict.TRUST), 20).reasons == ("nobody has approved it",)
-    bad = rule(Case(some(0.1), Verdict.DO_NOT, elsewhere={"KSS": -0.2}, approver="A. Person"), 1)
+    bad = rule(Case(some(0.1), Verdict.DO_NOT, flagged="wins at home only", approver="A. Person"), 1)
     assert bad.answer == "reject"
-    assert "another kind (KSS)" in " ".join(bad.reasons)
+    assert "other kinds: wins at home only" in " ".join(bad.reasons)
+    alone = rule(Case(some(0.1), Verdict.TRUST, flagged=None, approver="A. Person"), 1)
+    assert (alone.answer, alone.enough) == ("not enough evidence", "`trailmark robustness`")
+    worse = rule(Case(some(0.1), Verdict.TRUST, pilot="roll back", approver="A. Person"), 1)
+    assert (worse.answer, worse.reasons) == ("reject", ("its pilot ended with: roll back",))
+    open_ = rule(Case(some(0.1), Verdict.TRUST, pilot="insufficient evidence", approver="A. Person"), 1)
+    assert (open_.answer, open_.enough) == ("not enough evidence", "a pilot that finds it better")
+    assert rule(Case(some(0.1), Verdict.TRUST, pilot="stop: better", approver="A. Person"), 1).answer == "promote"
     short = rule(Case(some(0.02), Verdict.TRUST, approver="A. Person"), 20)
     assert short.answer == "not enough evidence"
     learners = int(short.enough.split()[1].replace(",", ""))
@@ -106,6 +123,41 @@ def test_monitor_decides() -> None:
     assert hurt.reason == "confidence got worse than agreed"
     anytime = look(pilot(1.0), Plan(0.25, looks=4, schedule="anytime"), 2)
     assert anytime.decision == "stop: better"
+
+
+def test_no_group_of_learners_may_pay_for_the_others() -> None:
+    plan = Plan(0.25, looks=4)
+    groups = {"sales": pilot(0.6, 300), "support": pilot(0.9, 50), "night": pilot(-0.9, 300, seed=3)}
+    found = look(pilot(0.5, 650), plan, 2, groups=groups)
+    assert (found.decision, found.reason) == ("roll back", "learners of the group night are worse off")
+    assert found.groups["support"] is None  # 50 units: fewer than 30 in an arm
+    sales = found.groups["sales"]
+    assert sales is not None
+    assert 0 < sales.low < sales.value < sales.high
+    five, one = (by_group({g: groups["sales"] for g in names}, plan, 300 * len(names))["a"] for names in ("abcde", "a"))
+    assert five is not None
+    assert one is not None
+    assert five.high - five.low > 1.1 * (one.high - one.low)  # they share the chance of a false alarm
+    kept = look(pilot(0.5, 650), plan, 2, groups={name: groups[name] for name in ("sales", "support")})
+    assert kept.decision == "stop: better"
+
+
+def test_groups_alike_raise_few_alarms() -> None:
+    """Five groups, four looks, 200 pilots in which nobody is worse off."""
+    plan, alarms = Plan(0.25, looks=4), 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        arm, y, group = (rng.random(600) < 0.5).astype(float), rng.normal(0, 1, 600), np.arange(600) % 5
+        worse = False
+        for n in (150, 300, 450, 600):
+            rows = np.arange(600) < n
+            units = {
+                str(g): Units.of(np.flatnonzero(rows & (group == g)), *(x[rows & (group == g)] for x in (arm, y)))
+                for g in range(5)
+            }
+            worse |= any(e is not None and e.high < 0 for e in by_group(units, plan, 600).values())
+        alarms += worse
+    assert alarms <= 200 * 0.05 + 2 * np.sqrt(200 * 0.05 * 0.95)
 
 
 def test_classes_are_units() -> None:

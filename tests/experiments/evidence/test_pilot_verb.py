@@ -20,6 +20,7 @@ def test_rehearsal(planned) -> None:
     done = planned.call("pilot", "simulate", "latest", "--plan", "plan.json", "--against", "random_legal")
     assert done.status == 0, done.err
     assert "look 1 of 3" in done.out
+    assert "group engineer: insufficient evidence" in done.out  # of 128 learners a third, in two arms
     assert "truth, had every learner lived both" in done.out
 
 
@@ -34,6 +35,14 @@ def test_monitor(planned) -> None:
     assert done.status == 0, done.err
     assert "STOP: BETTER" in done.out
     assert "guardrail confidence" in done.out
+    table["role"] = np.where(np.arange(120) < 100, "sales", "support")
+    table.to_csv(planned.folder / "pilot.csv", index=False)
+    done = planned.call(*words, "--look", "2", "--group", "role", "--to", "looks.json")
+    assert "group support: insufficient evidence" in done.out
+    groups = json.loads((planned.folder / "looks.json").read_text())["looks"][0]["groups"]
+    assert groups["support"] is None
+    assert groups["sales"]["low"] > 0
+    assert planned.call(*words, "--look", "2", "--group", "rôle").status == 2
     done = planned.call(*words, "--look", "4")
     assert done.status == 2
     assert "the plan has looks 1 to 3" in done.err

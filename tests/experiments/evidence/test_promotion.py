@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
+ALONE = ("--robustness", "none")
+
 
 @pytest.fixture(scope="module")
 def registered(finished, desks):
@@ -47,11 +49,11 @@ def test_alias_moves_with_a_named_approver_only(registered) -> None:
     better(registered)
     assert aliases(registered) == {"challenger": 1}
     for words in (("ope.json", "--approver", "A. Person"), ("better.json",)):
-        done = registered.call("promote", *words, "--model", "demo")
+        done = registered.call("promote", *words, *ALONE, "--model", "demo")
         assert done.status == 1, done.err
         assert aliases(registered) == {"challenger": 1}
     done = registered.call(
-        "promote", "better.json", "--model", "demo", "--approver", "A. Person", "--to", "ruling.json"
+        "promote", "better.json", *ALONE, "--model", "demo", "--approver", "A. Person", "--to", "ruling.json"
     )
     assert done.status == 0, done.err
     assert aliases(registered) == {"challenger": 1, "champion": 1}
@@ -79,7 +81,7 @@ def test_alias_moves_with_a_named_approver_only(registered) -> None:
     assert "not about models:/demo/2" in done.err
     found = json.loads((registered.folder / "better.json").read_text())
     (registered.folder / "second.json").write_text(json.dumps(found | {"digest": "f" * 64}))
-    done = registered.call("promote", "second.json", "--model", "demo", "--approver", "B. Person")
+    done = registered.call("promote", "second.json", *ALONE, "--model", "demo", "--approver", "B. Person")
     assert done.status == 0, done.err
     assert aliases(registered) == {"challenger": 2, "champion": 2, "previous": 1}
 

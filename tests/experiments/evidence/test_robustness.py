@@ -1,5 +1,8 @@
 """The robustness matrix: an exploit is flagged, a sound policy is not."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -57,3 +60,41 @@ def test_verb(finished) -> None:
     done = finished.call("robustness", "latest", "--also", "rash")
     assert done.status == 2
     assert "--also rash: no such tracer" in done.err
+
+
+SMALL = (
+    *("agent=linucb", "horizon=40", "training.cohorts=8", "training.learners=160", "training.evaluate_every=0"),
+    "evaluation.learners=10",
+    *("~baselines.weakest_allowed", "~baselines.gap_per_minute", "~baselines.mastery_learning"),
+)
+LOOPHOLE = (
+    *("allow=[loophole]", "accept_unfit_learners=true", "student._target_=loophole.Loophole"),
+    *("~student.tracer", "~student.minutes", "~student.tempo", "~student.goals"),
+    "+student.inner={_target_: trailmark.envs.students.sampled.SampledStudent, tracer: ${tracer}, minutes: 360}",
+)
+
+
+@pytest.mark.parametrize(("words", "exploits"), [((), False), (LOOPHOLE, True)])
+def test_an_agent_trained_on_a_bug_is_flagged_and_the_same_agent_on_sound_learners_is_not(
+    desks, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], exploits: bool
+) -> None:
+    """Trained for real, judged by the verb among learners of other kinds.
+
+    In loophole.py one activity may teach everything. Whoever learns that does well at home and ill elsewhere.
+    """
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    desk = desks()
+    desk.train(*SMALL, *words)
+    done = desk.call(
+        *("robustness", "latest", "--also", "pfa", "best_lr", "--incumbent", "random_legal"),
+        *("--learners", "100", "--allow", "loophole", "--to", "matrix.json"),
+    )
+    assert done.status == 0, done.err
+    found = json.loads((desk.folder / "matrix.json").read_text())
+    gain, error = found["gain"]["linucb"], found["error"]["linucb"]
+    assert gain["home"] > 5 * error["home"]
+    away = [gain["pfa"], gain["best_lr"]]
+    assert (max(away) < 0.1 * gain["home"]) if exploits else (min(away) > 0.1 * gain["home"])
+    assert found["verdict"]["linucb"]["flagged"] == exploits
+    assert ("although better at home" in found["verdict"]["linucb"]["says"]) == exploits
+    assert found["digest"]

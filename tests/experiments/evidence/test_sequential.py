@@ -150,6 +150,17 @@ def test_every_estimator_finds_the_known_value(ladder) -> None:
     assert by["FQE"].influence.std() < by["DR"].influence.std()
 
 
+def test_marginalised_errors_are_as_large_as_estimates_spread(ladder) -> None:
+    """Its shares of states are estimates, too: without their error the intervals were a quarter too short."""
+    world, _ = ladder
+    found = []
+    for seed in range(80):
+        start, _, s, a, r = world.log(150, 50 + seed)
+        found.append(marginalised_is(start, s, r, (world.candidate / world.logger)[s, a], 6))
+    errors = np.mean([standard_error(estimate) for estimate in found])
+    assert errors / np.std([estimate.value for estimate in found], ddof=1) == pytest.approx(1.0, abs=0.2)
+
+
 def test_a_network_finds_the_known_value_too(ladder) -> None:
     world, log = ladder
     _, t, s, a, r = log
