@@ -50,7 +50,7 @@ def in_process(engine: Engine) -> tuple[tuple[float, float], float]:
 
     from .serving.engine import Happening, choose
 
-    blob = engine.pack(engine.blank)
+    blob = engine.pack(engine.blank)[0]
     spent = []
     for i in range(3000):
         began = time.perf_counter()
