@@ -61,6 +61,7 @@ def main(words: list[str]) -> None:
     )
     gc.collect()
     gc.freeze()  # what was loaded stays: no need to look through it again and again
+    gc.set_threshold(10_000, 20, 50)  # requests leave no cycles behind
     uvicorn.run(
         app,
         host=args.host,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .engine import NOBODY, Engine, Happening, Record, Sight, choose
 from .store import Learner
@@ -22,7 +23,10 @@ class Decide(NamedTuple):
     days: float | None = None
     time: float | None = None
 
-    kind = "decision"
+    @property
+    def kind(self) -> str:
+        """The kind of its line in the ledger."""
+        return "decision"
 
 
 class Happen(NamedTuple):
@@ -34,7 +38,10 @@ class Happen(NamedTuple):
     learner: str
     said: Body
 
-    kind = "event"
+    @property
+    def kind(self) -> str:
+        """The kind of its line in the ledger."""
+        return "event"
 
 
 class Seat(NamedTuple):
@@ -49,7 +56,7 @@ class Seat(NamedTuple):
 
 
 def lived(
-    engine: Engine, seat: Seat, before: Sight, sight: Sight, goal: np.ndarray[Any, Any], i: int
+    engine: Engine, seat: Seat, before: Sight, sight: Sight, goal: NDArray[Any], i: int
 ) -> tuple[Body, Body, Body]:
     """Return (state, answer, line) of an event: what changed from `before` to row `i` of `sight`."""
     assert isinstance(seat.ask, Happen)

@@ -32,10 +32,10 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
         if log is not None:
             log.flush()
 
-    turn = Turn(desk)
     callers: dict[str, Caller] = {}  # by key, as far as they have asked
     app = FastAPI(title="Trailmark", version="1", lifespan=life, description="What next, for whom, and why.")
     registry = CollectorRegistry()
+    turn = Turn(desk, Counter("trailmark_rounds", "Writes to disk", registry=registry))
     decided = Counter("trailmark_decisions", "Decisions", ["kind"], registry=registry)
     paused, automatic = decided.labels("paused"), decided.labels("automatic")
 

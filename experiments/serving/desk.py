@@ -163,7 +163,7 @@ class Desk:
             raise MissingError(f"no learner {ask.learner!r}; enrol first")
         own = learner.bundle == self.engine.digest
         record = learner.record if own else self.engine.pack(relived(self.engine, self.store, ask.tenant, learner))[0]
-        asked = ask.said if isinstance(ask, Happen) else {"time": ask.time, "days": ask.days}
+        asked: dict[str, Any] = ask.said if isinstance(ask, Happen) else {"time": ask.time, "days": ask.days}
         now = self.clock() if asked.get("time") is None else asked["time"]
         happening = Happening(self.days_since(learner, asked.get("days"), now))
         if "activity" in asked:

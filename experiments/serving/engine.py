@@ -213,7 +213,7 @@ class Engine:
             wanted,
             float(sight.p_correct[i, activity]),
             self.activities[activity]["minutes"],
-            int(sight.mask[i].sum()),
+            int(np.count_nonzero(sight.mask[i])),
             int(record["record.override"][i]) == activity,
             bool(sight.handover[i]),
         )

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from prometheus_client import Counter
+
 from .answers import Decide, Happen
 from .desk import Desk
 
@@ -20,8 +22,8 @@ class Turn:
     the disk took 0.1 ms of processor time per request and gave nothing, as the next round needs the same connection.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, desk: Desk, rounds: Counter) -> None:
+        self.desk, self.rounds = desk, rounds
         desk.store.grouped = True
         self._works: list[tuple[asyncio.Future[Any], Callable[[], Any]]] = []
         self._asks: list[tuple[asyncio.Future[Any], Decide | Happen]] = []
@@ -43,10 +45,15 @@ class Turn:
     def _soon(self) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         if not self._asks and not self._works:
-            loop.call_soon(self._round)
+            loop.call_soon(self._round, 0)
         return loop.create_future()
 
-    def _round(self) -> None:
+    def _round(self, heard: int) -> None:
+        coming = len(self._asks) + len(self._works)
+        if coming > heard:  # they are still coming in: listen once more
+            asyncio.get_running_loop().call_soon(self._round, coming)
+            return
+        self.rounds.inc()
         works, self._works = self._works, []
         asks, self._asks = self._asks, []
         waiting = [future for future, _ in [*works, *asks]]
