@@ -20,7 +20,9 @@ def main(words: list[str]) -> None:
     parser.add_argument("--quiet", action="store_true", help="no line per request")
     args = parser.parse_args(words)
 
+    import gc
     import logging
+    import sys
     import time
 
     from .serving.desk import Desk
@@ -50,13 +52,22 @@ def main(words: list[str]) -> None:
     import uvicorn
 
     from .serving.app import application
+    from .serving.watch import Log
 
-    level = logging.WARNING if args.quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    app = application(Desk(engine, store, HandOver(), time.time))
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    app = application(Desk(engine, store, HandOver(), time.time), log=None if args.quiet else Log(sys.stderr))
     print(
         f"serving {args.bundle} ({engine.digest[:12]}) at http://{args.host}:{args.port}; /docs, /console", flush=True
     )
+    gc.collect()
+    gc.freeze()  # what was loaded stays: no need to look through it again and again
+    gc.set_threshold(10_000, 20, 50)  # requests leave no cycles behind
     uvicorn.run(
-        app, host=args.host, port=args.port, log_level="warning", access_log=False, timeout_graceful_shutdown=20
+        app,
+        host=args.host,
+        port=args.port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,  # nobody asks for the client's address
+        timeout_graceful_shutdown=20,
     )

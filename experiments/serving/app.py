@@ -1,6 +1,5 @@
 """App: the desk behind HTTP, with keys, limits, metrics and the coach console."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -9,31 +8,36 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry, Counter, generate_latest
+from pydantic_core import to_json
 
 from . import view
+from .answers import Decide, Happen
 from .asks import DecisionAsk, Decisions, Enrolment, EventAsk, Events, Name, NewKey, Stop, Word
 from .desk import ClashError, Desk, MissingError
 from .keys import Caller, caller, issue
+from .swift import Door, Swift
 from .turn import Turn
-from .watch import Watch
+from .watch import FAILED, Log, Watch
 
 LIMIT = 8 << 20  # bytes of a body
 
 
-def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
-    """Return the web application of `desk`; bodies above `limit` bytes are refused."""
+def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch:
+    """Return the web application of `desk`; bodies above `limit` bytes are refused, each request is told to `log`."""
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         yield
         desk.store.close()  # after the last request was answered
+        if log is not None:
+            log.flush()
 
-    turn = Turn(desk.store)
     callers: dict[str, Caller] = {}  # by key, as far as they have asked
     app = FastAPI(title="Trailmark", version="1", lifespan=life, description="What next, for whom, and why.")
     registry = CollectorRegistry()
-    app.add_middleware(Watch, registry=registry, limit=limit)
+    turn = Turn(desk, Counter("trailmark_rounds", "Writes to disk", registry=registry))
     decided = Counter("trailmark_decisions", "Decisions", ["kind"], registry=registry)
+    paused, automatic = decided.labels("paused"), decided.labels("automatic")
 
     @app.exception_handler(MissingError)
     async def missing(_: Request, error: MissingError) -> JSONResponse:
@@ -47,12 +51,16 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
     async def invalid(_: Request, error: ValueError) -> JSONResponse:
         return _problem(422, str(error))
 
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> JSONResponse:
+        return _problem(500, FAILED)
+
     def asker(role: str) -> Callable[..., Awaitable[Caller]]:
         async def whose(authorization: Annotated[str | None, Header()] = None) -> Caller:
             scheme, _, key = (authorization or "").partition(" ")
             found = callers.get(key) if scheme.lower() == "bearer" else None
             if found is None and scheme.lower() == "bearer" and key:
-                found = await turn.read(lambda: caller(desk.store, key))
+                found = caller(desk.store, key)
                 if found is not None:
                     callers[key] = found
             if found is None:
@@ -82,7 +90,7 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
     @app.get("/ready")
     async def ready() -> dict[str, str]:
         """The store answers and the bundle is loaded."""
-        await turn.read(lambda: desk.store.rows("SELECT 1"))
+        desk.store.rows("SELECT 1")
         return {"status": "ok", "bundle": desk.engine.digest}
 
     @app.get("/metrics", response_class=PlainTextResponse)
@@ -103,26 +111,29 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
         asked = (who.tenant, ask.request, ask.learner, ask.role, ask.minutes, ask.past, ask.time)
         return _said(await turn.write(lambda: desk.enrol(*asked)), 201)
 
+    async def happened(who: Caller, ask: EventAsk) -> dict[str, Any]:
+        return await turn.take(Happen(who.tenant, ask.request, ask.learner, ask.__dict__))
+
+    async def chosen(who: Caller, ask: DecisionAsk) -> dict[str, Any]:
+        said = await turn.take(Decide(who.tenant, ask.request, ask.learner, ask.k, ask.days, ask.time))
+        (paused if said["paused"] else automatic).inc()
+        return said
+
     @app.post("/events", responses=wrong)
     async def event(ask: EventAsk, who: AppKey) -> Response:
         """Take in what happened; the answer says at once what it changed, in words a learner can read."""
-        return _said(await turn.write(lambda: desk.event(who.tenant, ask.request, ask.learner, ask.model_dump())))
+        return _said(await happened(who, ask))
 
     @app.post("/events/batch", responses=wrong)
     async def events(ask: Events, who: AppKey) -> Response:
         """Take in many events, in order; the first that fails stops the rest, and those before it stand."""
-        said = await turn.write(
-            lambda: [desk.event(who.tenant, e.request, e.learner, e.model_dump()) for e in ask.events]
-        )
-        return _said({"events": said})
+        asked = [Happen(who.tenant, one.request, one.learner, one.__dict__) for one in ask.events]
+        return _said({"events": await turn.write(lambda: desk.events(asked))})
 
     @app.post("/decisions", responses=wrong)
     async def decision(ask: DecisionAsk, who: AppKey) -> Response:
         """Choose the learner's next activity; the same request id is answered the same again."""
-        asked = (who.tenant, ask.request, ask.learner, ask.k, ask.days, ask.time)
-        said = await turn.write(lambda: desk.decide(*asked))
-        decided.labels("paused" if said["paused"] else "automatic").inc()
-        return _said(said)
+        return _said(await chosen(who, ask))
 
     @app.post("/decisions/batch", responses=wrong)
     async def decisions(ask: Decisions, who: AppKey) -> Response:
@@ -130,7 +141,7 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
         asked = [(one.request, one.learner, one.k, one.days, one.time) for one in ask.decisions]
         said = await turn.write(lambda: desk.decide_many(who.tenant, asked))
         for one in said:
-            decided.labels("paused" if one["paused"] else "automatic").inc()
+            (paused if one["paused"] else automatic).inc()
         return _said({"decisions": said})
 
     @app.get("/learners", responses=wrong)
@@ -140,20 +151,20 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
         after: Annotated[str, Query(max_length=200)] = "",
     ) -> Response:
         """List the tenant's learners by name."""
-        found = await turn.read(lambda: desk.store.roster(who.tenant, limit, after))
+        found = desk.store.roster(who.tenant, limit, after)
         shown = [{"learner": one.id, "seen": one.seen, "attention": one.attention} for one in found]
         return _said({"learners": shown})
 
     @app.get("/queue", responses=wrong)
     async def queue(who: CoachKey) -> Response:
         """List the learners who need a person, the most urgent first."""
-        stopped = await turn.read(lambda: desk.stopped(who.tenant))
-        return _said({"stopped": stopped, "learners": await turn.read(lambda: view.queue(desk, who.tenant))})
+        stopped = desk.stopped(who.tenant)
+        return _said({"stopped": stopped, "learners": view.queue(desk, who.tenant)})
 
     @app.get("/learners/{learner}", responses=wrong)
     async def look(learner: Name, who: CoachKey) -> Response:
         """Show one learner: mastery, what comes next and why."""
-        return _said(await turn.read(lambda: view.look(desk, who.tenant, learner)))
+        return _said(view.look(desk, who.tenant, learner))
 
     @app.get("/learners/{learner}/trail", responses=wrong)
     async def trail(
@@ -163,7 +174,7 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     ) -> Response:
         """Show the audit trail of one learner, in order."""
-        lines = await turn.read(lambda: desk.store.ledger(who.tenant, learner, after, limit))
+        lines = desk.store.ledger(who.tenant, learner, after, limit)
         return _said({"lines": [line._asdict() for line in lines]})
 
     @app.post("/learners/{learner}/{kind}", responses=wrong)
@@ -189,7 +200,7 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
     @app.get("/verify", responses=wrong)
     async def verify(_: AdminKey) -> Response:
         """Check the hash chain of the whole ledger; `fault` is null when every line is as it was written."""
-        return _said({"fault": await turn.read(desk.store.verify)})
+        return _said({"fault": desk.store.verify()})
 
     page = resources.files("trailmark.experiments.serving").joinpath("console.html").read_text()
 
@@ -199,7 +210,8 @@ def application(desk: Desk, limit: int = LIMIT) -> FastAPI:
         rules = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
         return HTMLResponse(page, headers={"Content-Security-Policy": rules, "X-Frame-Options": "DENY"})
 
-    return app
+    doors = [Door("/events", EventAsk, happened), Door("/decisions", DecisionAsk, chosen)]
+    return Watch(Swift(app, doors, callers), registry, limit, log)
 
 
 def _problem(status: int, detail: str) -> JSONResponse:
@@ -207,5 +219,4 @@ def _problem(status: int, detail: str) -> JSONResponse:
 
 
 def _said(content: Any, status: int = 200) -> Response:
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return Response(text, status, media_type="application/json")
+    return Response(to_json(content), status, media_type="application/json")

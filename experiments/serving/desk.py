@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .engine import NOBODY, Engine, Happening, Record, Sight, choose
+from .answers import Decide, Happen, Seat, decided, lived
+from .engine import NOBODY, Engine, Happening, Record, Sight
 from .handover import HandOver
 from .relive import relived, spoken
-from .store import Learner, Store
+from .store import Entry, Learner, Line, Store
 
 DAY = 86400.0
 
@@ -42,9 +45,7 @@ class Desk:
             found: dict[str, Any] = {}
             before = self.store.request(tenant, request)
             if before is not None:
-                if (before.kind, before.learner) != (kind, learner):
-                    raise ClashError(f"request {request!r} was already used for another {before.kind}; use a new id")
-                found["said"] = before.body["answer"]
+                found["said"] = _again(before, kind, learner)
             yield found
 
     def known(self, tenant: str, name: str) -> tuple[Learner, Record]:
@@ -83,163 +84,137 @@ class Desk:
             body = {"role": role, "minutes": minutes, "past": [list(pair) for pair in past], "answer": answer}
             self.store.append(tenant, name, "enrol", request, now, body | {"bundle": self.engine.digest})
             state = {"role": role, "paused": False, "wrong": 0, "declined": 0}
-            self.store.put(tenant, Learner(name, self.engine.digest, self.engine.pack(record), now, state, None))
+            self.store.put(tenant, Learner(name, self.engine.digest, self.engine.pack(record)[0], now, state, None))
             return answer
 
     def event(self, tenant: str, request: str, name: str, said: dict[str, Any]) -> dict[str, Any]:
-        """Take in what happened and return at once what it changed.
-
-        `said` holds activity (None where only a word was given), correct, minutes, accepted, days, time, confidence,
-        note and decision.
-        """
-        with self._once(tenant, "event", request, name) as once:
-            if "said" in once:
-                return dict(once["said"])
-            answer, learner, body = self._lived(tenant, name, said)
-            self.store.append(tenant, name, "event", request, learner.seen, body | {"answer": answer})
-            self.store.put(tenant, learner)
-            return answer
-
-    def _lived(self, tenant: str, name: str, said: dict[str, Any]) -> tuple[dict[str, Any], Learner, dict[str, Any]]:
-        learner, record = self.known(tenant, name)
-        now = self.clock() if said.get("time") is None else said["time"]
-        days = self.days_since(learner, said.get("days"), now)
-        place = NOBODY if said.get("activity") is None else self.engine.activity(said["activity"])
-        happening = Happening(days, place, said["correct"], said["minutes"], said["accepted"])
-        _, before = self.engine.step(record, [Happening(days)])
-        after, sight = self.engine.step(record, [happening])
-        state = dict(learner.state)
-        if place != NOBODY:
-            state["declined"] = 0 if happening.accepted else state.get("declined", 0) + 1
-            if happening.accepted:
-                state["wrong"] = 0 if happening.correct >= 0.5 else state.get("wrong", 0) + 1
-            if state.get("override", {}).get("activity") == said["activity"]:
-                state.pop("override")
-        if said.get("confidence") is not None:
-            state["confidence"] = said["confidence"]
-        attention = self.attention(state, after, sight, 0.0) or learner.attention
-        fresh = Learner(name, self.engine.digest, self.engine.pack(after), max(now, learner.seen), state, attention)
-        answer: dict[str, Any] = {"learner": name, "attention": attention}
-        if place != NOBODY:
-            answer |= self.engine.changed(after, before, sight, happening)
-        kept = ("activity", "correct", "minutes", "accepted", "confidence", "note", "decision")
-        return answer, fresh, {key: said.get(key) for key in kept} | {"days": days, "bundle": self.engine.digest}
-
-    def attention(self, state: dict[str, Any], record: Record, sight: Sight, days: float) -> str | None:
-        """Return why a person should look at a learner, None when nobody need."""
-        if bool(sight.handover[0]):
-            return "nothing is allowed for this learner now"
-        tried = record["record.history.attempts"][0]
-        attempts = np.zeros(len(self.engine.about["skills"]))
-        for activity in np.flatnonzero(tried):
-            attempts[self.engine.skills_of[activity]] += tried[activity]
-        return self.rule.reason(state, attempts, sight.mastery[0], self.engine.titles, days)
+        """Take in what happened and return at once what it changed; `said` as in Happen."""
+        return _first_fault_told(self.take([Happen(tenant, request, name, said)]))[0]
 
     def decide(
         self, tenant: str, request: str, name: str, k: int, days: float | None, time: float | None
     ) -> dict[str, Any]:
         """Return the next activity, up to `k` suggestions, and why; the same request is answered the same again."""
-        return self.decide_many(tenant, [(request, name, k, days, time)])[0]
+        return _first_fault_told(self.take([Decide(tenant, request, name, k, days, time)]))[0]
 
     def decide_many(
         self, tenant: str, asked: Sequence[tuple[str, str, int, float | None, float | None]]
     ) -> list[dict[str, Any]]:
-        """Return the decisions of many learners, (request, learner, k, days, time) each, in one transaction."""
+        """Return the decisions of many learners, (request, learner, k, days, time) each: all of them or none."""
+        twice = [request for request, count in Counter(one[0] for one in asked).items() if count > 1]
+        if twice:
+            raise ClashError(f"request {twice[0]!r} stands twice in one batch; use a new id for each")
         with self.store.transaction():
-            said: dict[int, dict[str, Any]] = {}
-            fresh: list[tuple[int, Learner, Record, float, float]] = []
-            seen: set[str] = set()
-            for i, (request, name, _, days, time) in enumerate(asked):
-                before = self.store.request(tenant, request)
-                if before is not None:
-                    if (before.kind, before.learner) != ("decision", name):
-                        raise ClashError(
-                            f"request {request!r} was already used for another {before.kind}; use a new id"
-                        )
-                    said[i] = before.body["answer"]
-                    continue
-                if request in seen:
-                    raise ClashError(f"request {request!r} stands twice in one batch; use a new id for each")
-                seen.add(request)
-                now = self.clock() if time is None else time
-                learner, record = self.known(tenant, name)
-                fresh.append((i, learner, record, now, self.days_since(learner, days, now)))
-            if fresh:
-                columns = {name: np.concatenate([f[2][name] for f in fresh]) for name in fresh[0][2]}
-                whole, sights = self.engine.step(columns, [Happening(f[4]) for f in fresh])
-                plain = self._unpinned(whole)
-                stopped = self.stopped(tenant)
-                for j, (i, learner, _, now, days) in enumerate(fresh):
-                    free = None if plain is None else plain.row(j)
-                    record = {name: value[j : j + 1] for name, value in whole.items()}
-                    said[i] = self._decided(tenant, asked[i], learner, record, sights.row(j), free, now, days, stopped)
-            return [said[i] for i in range(len(asked))]
+            return _first_fault_told(self.take([Decide(tenant, *one) for one in asked]))
 
-    def _unpinned(self, record: Record) -> Sight | None:
-        """Return what the policy itself would have said where a person chose; None when nobody did."""
-        if not (record["record.override"] >= 0).any():
-            return None
-        free = record | {"record.override": np.full_like(record["record.override"], NOBODY)}
-        return self.engine.step(free, [Happening()] * len(record["record.override"]))[1]
+    def events(self, asked: Sequence[Happen]) -> list[dict[str, Any]]:
+        """Take in many events, in order; the first that fails stops the rest, and those before it stand."""
+        return _first_fault_told(self.take(asked, halt=True))
 
-    def _decided(
-        self,
-        tenant: str,
-        asked: tuple[str, str, int, float | None, float | None],
-        learner: Learner,
-        record: Record,
-        sight: Sight,
-        free: Sight | None,
-        now: float,
-        days: float,
-        stopped: bool,
-    ) -> dict[str, Any]:
-        request, name, k, _, _ = asked
-        names = self.engine.names
-        pinned = int(record["record.override"][0]) >= 0
-        vetoed = record["record.veto"][0]
-        paused = (stopped or bool(learner.state.get("paused"))) and not pinned
-        nothing = bool(sight.handover[0]) and bool(vetoed[self.engine.about["fallback"]])
-        allowed = np.flatnonzero(sight.mask[0])
-        attention = self.attention(learner.state, record, sight, days) or learner.attention
-        answer: dict[str, Any] = {"learner": name, "request": request, "activity": None, "propensity": None}
-        answer |= {"suggestions": [], "paused": paused, "attention": attention, "bundle": self.engine.digest}
-        if not paused and not nothing:
-            place, p = choose(sight.probabilities[0], f"{self.seed}:{tenant}", request)
-            order = allowed[np.argsort(-sight.probabilities[0, allowed], kind="stable")].tolist()
-            shown = [place, *(i for i in order if i != place)][:k]
-            answer |= {"activity": names[place], "propensity": p}
-            answer["suggestions"] = [
-                {
-                    "activity": names[i],
-                    "title": self.engine.activities[i]["title"],
-                    "probability": float(sight.probabilities[0, i]),
-                    "reasons": list(self.engine.why(record, sight, i)),
-                }
-                for i in shown
-            ]
-        body: dict[str, Any] = {
-            "answer": answer,
-            "days": days,
-            "step": int(record["record.step"][0]),
-            "role": learner.state["role"],
-            "allowed": [names[i] for i in allowed.tolist()],
-            "probabilities": sight.probabilities[0, allowed].tolist(),
-            "override": pinned,
-            "handover": bool(sight.handover[0]),
-            "bundle": self.engine.digest,
-        }
-        budget = float(record["record.minutes_budget"][0])
-        body["minutes_budget"] = budget if np.isfinite(budget) else None
-        if pinned and free is not None:
-            place, p = choose(free.probabilities[0], f"{self.seed}:{tenant}", request)
-            body |= {"recommended": names[place], "recommended_propensity": p, "who": learner.state.get("override")}
-        else:
-            body |= {"recommended": answer["activity"], "recommended_propensity": answer["propensity"]}
-        self.store.append(tenant, name, "decision", request, now, body)
-        if attention != learner.attention:
-            self.store.put(tenant, learner._replace(attention=attention))
-        return answer
+    def take(self, asks: Sequence[Decide | Happen], halt: bool = False) -> list[dict[str, Any] | Exception]:
+        """Return the answer to each ask, or why it has none, as if they came one after the other.
+
+        They share a transaction and a run of the graph, as far as no learner is asked about twice. With `halt`, nothing
+        is done after the first fault, and it is the last of what is returned.
+        """
+        said: list[dict[str, Any] | Exception] = []
+        for lap in _laps(asks):
+            said += self._safely(lap, halt)
+            if halt and isinstance(said[-1], Exception):
+                break
+        return said
+
+    def _safely(self, lap: list[Decide | Happen], halt: bool) -> list[dict[str, Any] | Exception]:
+        try:
+            with self.store.transaction():
+                return self._lap(lap, halt)
+        except Exception as error:
+            if len(lap) == 1:
+                return [error]
+        said: list[dict[str, Any] | Exception] = []
+        for ask in lap:  # what breaks on one must not take its neighbours with it
+            said += self._safely([ask], halt)
+            if halt and isinstance(said[-1], Exception):
+                break
+        return said
+
+    def _lap(self, lap: list[Decide | Happen], halt: bool) -> list[dict[str, Any] | Exception]:
+        said: dict[int, dict[str, Any] | Exception] = {}
+        seats: list[Seat] = []
+        tenants = dict.fromkeys(ask.tenant for ask in lap)
+        before = {(t, e.request): e for t in tenants for e in self.store.requests(t, [a.request for a in lap])}
+        people = {(t, one.id): one for t in tenants for one in self.store.learners(t, [a.learner for a in lap])}
+        for place, ask in enumerate(lap):
+            try:
+                if (entry := before.get((ask.tenant, ask.request))) is not None:
+                    said[place] = _again(entry, ask.kind, ask.learner)
+                else:
+                    seats.append(self._seat(place, ask, people.get((ask.tenant, ask.learner))))
+            except (LookupError, ValueError) as error:
+                said[place] = error
+                if halt:
+                    break
+        if seats:
+            self._write(seats, said)
+        return [said[place] for place in range(len(said))]
+
+    def _seat(self, place: int, ask: Decide | Happen, learner: Learner | None) -> Seat:
+        if learner is None:
+            raise MissingError(f"no learner {ask.learner!r}; enrol first")
+        own = learner.bundle == self.engine.digest
+        record = learner.record if own else self.engine.pack(relived(self.engine, self.store, ask.tenant, learner))[0]
+        asked: dict[str, Any] = ask.said if isinstance(ask, Happen) else {"time": ask.time, "days": ask.days}
+        now = self.clock() if asked.get("time") is None else asked["time"]
+        happening = Happening(self.days_since(learner, asked.get("days"), now))
+        if "activity" in asked:
+            activity = NOBODY if asked["activity"] is None else self.engine.activity(asked["activity"])
+            happening = Happening(happening.days, activity, asked["correct"], asked["minutes"], asked["accepted"])
+        return Seat(place, ask, learner, record, now, happening)
+
+    def _write(self, seats: list[Seat], said: dict[int, dict[str, Any] | Exception]) -> None:
+        """Run the graph once for all seats: as time went by; then again what happened, and what people left open."""
+        record = self.engine.unpack([seat.record for seat in seats])
+        pinned = (record["record.override"] >= 0).tolist()
+        again = [i for i, seat in enumerate(seats) if pinned[i] or isinstance(seat.ask, Happen)]
+        row = {i: len(seats) + j for j, i in enumerate(again)}
+        happenings = [Happening(seat.happening.days) for seat in seats]
+        if again:
+            record = {name: np.concatenate([column, column[again]]) for name, column in record.items()}
+            free = [row[i] for i in again if not isinstance(seats[i].ask, Happen)]
+            record["record.override"][free] = NOBODY
+        after, sight = self.engine.step(record, happenings + [seats[i].happening for i in again])
+        attempts = self.engine.attempts(after)
+        stops = {tenant: self.stopped(tenant) for tenant in dict.fromkeys(seat.ask.tenant for seat in seats)}
+        packed = self.engine.pack(after) if any(isinstance(seat.ask, Happen) for seat in seats) else []
+        lines, fresh = [], []
+        for i, (place, ask, learner, _, now, happening) in enumerate(seats):
+            if isinstance(ask, Happen):
+                at, now = row[i], max(now, learner.seen)
+                state, answer, body = lived(self.engine, seats[i], sight.row(i), sight, after["record.goal"][at], at)
+                attention = self._attention(state, sight, attempts, at, 0.0) or learner.attention
+                kept = Learner(ask.learner, self.engine.digest, packed[at], now, state, attention)
+            else:
+                seed, stopped = f"{self.seed}:{ask.tenant}", stops[ask.tenant]
+                answer, body = decided(self.engine, seats[i], after, sight, i, row.get(i), stopped, seed)
+                attention = self._attention(learner.state, sight, attempts, i, happening.days) or learner.attention
+                kept = learner._replace(attention=attention)
+            said[place] = answer | {"attention": attention}
+            lines.append(Line(ask.tenant, ask.learner, ask.kind, ask.request, now, body | {"answer": said[place]}))
+            if kept != learner:
+                fresh.append((ask.tenant, kept))
+        self.store.extend(lines)
+        self.store.put_many(fresh)
+
+    def attention(self, state: dict[str, Any], record: Record, sight: Sight, days: float) -> str | None:
+        """Return why a person should look at the one learner of `record`, None when nobody need."""
+        return self._attention(state, sight, self.engine.attempts(record), 0, days)
+
+    def _attention(
+        self, state: dict[str, Any], sight: Sight, attempts: NDArray[Any], i: int, days: float
+    ) -> str | None:
+        if sight.handover[i]:
+            return "nothing is allowed for this learner now"
+        return self.rule.reason(state, attempts[i], sight.mastery[i], self.engine.titles, days)
 
     def say(
         self, tenant: str, request: str, name: str, who: str, kind: str, activity: str | None, on: bool, why: str
@@ -273,7 +248,7 @@ class Desk:
             answer = {"learner": name, "kind": kind, "activity": activity, "on": on}
             body = {"activity": activity, "on": on, "by": who, "why": why, "answer": answer}
             self.store.append(tenant, name, kind, request, self.clock(), body | {"bundle": self.engine.digest})
-            blob = self.engine.pack(record)
+            blob = self.engine.pack(record)[0]
             self.store.put(tenant, Learner(name, self.engine.digest, blob, learner.seen, state, attention))
             return answer
 
@@ -296,3 +271,32 @@ class Desk:
         """Return whether all automation of the tenant is paused."""
         found = self.store.rows("SELECT value FROM meta WHERE name = ?", [f"stop:{tenant}"])
         return bool(found) and found[0][0] == "1"
+
+
+def _again(entry: Entry, kind: str, learner: str | None) -> dict[str, Any]:
+    """Return what a request was answered when it came before."""
+    if (entry.kind, entry.learner) != (kind, learner):
+        raise ClashError(f"request {entry.request!r} was already used for another {entry.kind}; use a new id")
+    return dict(entry.body["answer"])
+
+
+def _laps(asks: Sequence[Decide | Happen]) -> Iterator[list[Decide | Happen]]:
+    """Yield the asks in order, in pieces in which no learner and no request stands twice."""
+    lap: list[Decide | Happen] = []
+    seen: set[tuple[str, str, str]] = set()
+    for ask in asks:
+        marks = {("learner", ask.tenant, ask.learner), ("request", ask.tenant, ask.request)}
+        if lap and marks & seen:
+            yield lap
+            lap, seen = [], set()
+        lap.append(ask)
+        seen |= marks
+    if lap:
+        yield lap
+
+
+def _first_fault_told(said: list[dict[str, Any] | Exception]) -> list[dict[str, Any]]:
+    for one in said:
+        if isinstance(one, Exception):
+            raise one
+    return [one for one in said if not isinstance(one, Exception)]

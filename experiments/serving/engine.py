@@ -120,6 +120,18 @@ class Engine:
         return [[place[skill] for skill in activity["skills"]] for activity in self.activities]
 
     @cached_property
+    def _trains(self) -> NDArray[np.float32]:
+        """Which activity trains which skill (A, K)."""
+        table = np.zeros((len(self.activities), len(self.about["skills"])), np.float32)
+        for activity, skills in enumerate(self.skills_of):
+            table[activity, skills] = 1.0
+        return table
+
+    def attempts(self, record: Record) -> NDArray[np.float32]:
+        """Return how often each learner tried each skill (n, K)."""
+        return record["record.history.attempts"].astype(np.float32) @ self._trains
+
+    @cached_property
     def outputs(self) -> list[str]:
         return [output.name for output in self.session.get_outputs()]
 
@@ -156,7 +168,10 @@ class Engine:
         """Return the records after what happened to each learner, and what the graph then says of them."""
         found = dict(zip(self.outputs, self.session.run(None, self.feed(record, happenings)), strict=True))
         after = {name: found[f"{name}'"] for name in self._columns}
-        return after, Sight(*(found[name] for name in Sight._fields))
+        sight = Sight(*(found[name] for name in Sight._fields))
+        if not np.isfinite(sight.probabilities.sum() + sight.mastery.sum() + sight.p_correct.sum()):
+            raise ArithmeticError("the bundle says something that is no number; nothing of it may be drawn or logged")
+        return after, sight
 
     def feed(self, record: Record, happenings: Sequence[Happening]) -> Record:
         """Return what the graph takes."""
@@ -169,22 +184,26 @@ class Engine:
             "event.accepted": np.asarray(accepted, np.bool_),
         }
 
-    def pack(self, record: Record, i: int = 0) -> bytes:
-        """Return the record of learner `i` as bytes."""
-        return b"".join(np.ascontiguousarray(record[name][i]).tobytes() for name in self._columns)
+    @cached_property
+    def _row(self) -> np.dtype[Any]:
+        """One learner's record as bytes: its columns one after the other."""
+        return np.dtype([(name, like.dtype, like.shape[1:]) for name, like in self.blank.items()])
+
+    def pack(self, record: Record) -> list[bytes]:
+        """Return each learner's record as bytes."""
+        rows = np.empty(len(record[self._columns[0]]), self._row)
+        for name in self._columns:
+            rows[name] = record[name]
+        whole, size = rows.tobytes(), self._row.itemsize
+        return [whole[at : at + size] for at in range(0, len(whole), size)]
 
     def unpack(self, blobs: Sequence[bytes]) -> Record:
         """Return the records that `pack` made, side by side; ValueError when one is of another bundle."""
-        out, at = {}, 0
-        for name in self._columns:
-            like = self.blank[name]
-            size, shape = like[0].nbytes, like.shape[1:]
-            rows = [np.frombuffer(blob, like.dtype, like[0].size, at) for blob in blobs]
-            out[name] = (rows[0] if len(rows) == 1 else np.concatenate(rows)).reshape(len(rows), *shape)
-            at += size
-        if any(len(blob) != at for blob in blobs):
-            raise ValueError(f"a record has {len(blobs[0])} bytes; this bundle's have {at}")
-        return out
+        wrong = [len(blob) for blob in blobs if len(blob) != self._row.itemsize]
+        if wrong:
+            raise ValueError(f"a record has {wrong[0]} bytes; this bundle's have {self._row.itemsize}")
+        rows = np.frombuffer(b"".join(blobs), self._row)
+        return {name: rows[name].copy() for name in self._columns}
 
     def why(self, record: Record, sight: Sight, activity: int, i: int = 0) -> tuple[str, ...]:
         """Return in plain words what speaks for `activity` for learner `i`."""
@@ -194,14 +213,14 @@ class Engine:
             wanted,
             float(sight.p_correct[i, activity]),
             self.activities[activity]["minutes"],
-            int(sight.mask[i].sum()),
+            int(np.count_nonzero(sight.mask[i])),
             int(record["record.override"][i]) == activity,
             bool(sight.handover[i]),
         )
 
-    def changed(self, record: Record, before: Sight, after: Sight, happening: Happening) -> dict[str, Any]:
-        """Return what an answer changed for one learner: skills, the goal, and words."""
-        skills, goal = self.about["skills"], record["record.goal"][0] > 0
+    def changed(self, goal: NDArray[Any], before: Sight, after: Sight, happening: Happening) -> dict[str, Any]:
+        """Return what an answer changed for one learner with the goal skills `goal` (K,): skills, the goal, words."""
+        skills, goal = self.about["skills"], goal > 0
         places = self.skills_of[happening.activity]
         moved = [(skills[k]["title"], float(before.mastery[0, k]), float(after.mastery[0, k])) for k in places]
         way = tuple(float(s.mastery[0, goal].mean()) if goal.any() else 0.0 for s in (before, after))

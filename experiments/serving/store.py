@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic_core import to_json
 
 SCHEMA = 1
 GENESIS = "0" * 64
@@ -47,6 +49,17 @@ class Entry(NamedTuple):
     hash: str
 
 
+class Line(NamedTuple):
+    """A line that is to be written."""
+
+    tenant: str
+    learner: str | None
+    kind: str
+    request: str
+    time: float
+    body: dict[str, Any]
+
+
 class Learner(NamedTuple):
     """One learner as stored."""
 
@@ -77,7 +90,8 @@ class Store:
     connection: Any
     mark: str  # the placeholder of this database's parameters
     grouped: bool = False  # whoever uses it calls `commit` before acknowledging anything
-    _open: bool = field(init=False, default=False)
+    _head: tuple[int, str] | None = field(init=False, default=None)  # number and hash of the last line, while open
+    _depth: int = field(init=False, default=0)
 
     @staticmethod
     def open(url: str) -> Store:
@@ -100,9 +114,11 @@ class Store:
                 connection.execute(f"PRAGMA {pragma}")
             store = Store(connection, "?")
             tables = _TABLES.format(bytes="BLOB")
+        store._begin()
+        for statement in filter(str.strip, tables.split(";")):
+            store.connection.execute(statement)
+        store.connection.execute("COMMIT")
         with store.transaction():
-            for statement in filter(str.strip, tables.split(";")):
-                store.connection.execute(statement)
             store.run("INSERT INTO head VALUES (1, 0, ?) ON CONFLICT DO NOTHING", [GENESIS])
             store.run("INSERT INTO meta VALUES ('schema', ?) ON CONFLICT DO NOTHING", [str(SCHEMA)])
             found = store.rows("SELECT value FROM meta WHERE name = 'schema'")[0][0]
@@ -113,6 +129,12 @@ class Store:
     def run(self, statement: str, values: Sequence[Any] = ()) -> None:
         """Execute one statement; its parameters are written as `?`."""
         self.connection.execute(statement.replace("?", self.mark), values)
+
+    def run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Execute one statement for each row of parameters, which are written as `?`."""
+        cursor = self.connection.cursor()
+        cursor.executemany(statement.replace("?", self.mark), rows)
+        cursor.close()
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of one query; its parameters are written as `?`."""
@@ -125,47 +147,76 @@ class Store:
 
         With `grouped`, it is on disk only after `commit`, which many transactions may share.
         """
-        if not self._open:
-            self.connection.execute("BEGIN IMMEDIATE" if self.mark == "?" else "BEGIN")
-            self._open = True
-            if self.mark != "?":
-                self.connection.execute("SELECT pg_advisory_xact_lock(7364)")
+        if self._head is None:
+            self._begin()
+            self._head = self._last()
+        before, self._depth = self._head, self._depth + 1
         self.connection.execute("SAVEPOINT work")
         try:
             yield
+            if self._head != before:
+                self.run("UPDATE head SET seq = ?, hash = ? WHERE id = 1", self._head)
             self.connection.execute("RELEASE SAVEPOINT work")
         except BaseException:
             self.connection.execute("ROLLBACK TO SAVEPOINT work")
             self.connection.execute("RELEASE SAVEPOINT work")
+            self._head = before
             raise
         finally:
-            if not self.grouped:
+            self._depth -= 1
+            if not self.grouped and not self._depth:
                 self.commit()
 
     def commit(self) -> None:
-        """Bring all that transactions wrote to disk."""
-        if self._open:
-            self._open = False
-            self.connection.execute("COMMIT")
+        """Bring all that transactions wrote to disk; after an exception nothing of it was written."""
+        if self._head is not None:
+            self._head = None
+            try:
+                self.connection.execute("COMMIT")
+            except BaseException:
+                with suppress(Exception):  # the first fault is the one to tell
+                    self.connection.execute("ROLLBACK")
+                raise
 
     def append(
         self, tenant: str, learner: str | None, kind: str, request: str, time: float, body: dict[str, Any]
-    ) -> int:
-        """Write one line at the end of the ledger and return its number; inside a transaction."""
-        seq, before = self.rows("SELECT seq, hash FROM head WHERE id = 1")[0]
-        text = json.dumps(body, separators=(",", ":"), sort_keys=True, allow_nan=False)
-        seal = sealed(before, seq + 1, tenant, learner, kind, request, time, text)
-        self.run(
-            "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [seq + 1, tenant, learner, kind, request, time, text, seal],
-        )
-        self.run("UPDATE head SET seq = ?, hash = ? WHERE id = 1", [seq + 1, seal])
-        return int(seq) + 1
+    ) -> None:
+        """Write one line at the end of the ledger; inside a transaction."""
+        self.extend([Line(tenant, learner, kind, request, time, body)])
+
+    def extend(self, lines: Iterable[Line]) -> None:
+        """Write lines at the end of the ledger, in order; inside a transaction."""
+        assert self._head is not None
+        (seq, seal), rows = self._head, []
+        for tenant, learner, kind, request, time, body in lines:
+            text = to_json(body).decode()
+            seq, seal = seq + 1, sealed(seal, seq + 1, tenant, learner, kind, request, time, text)
+            rows.append((seq, tenant, learner, kind, request, time, text, seal))
+        self.run_many("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._head = (seq, seal)
+
+    def _begin(self) -> None:
+        self.connection.execute("BEGIN IMMEDIATE" if self.mark == "?" else "BEGIN")
+        if self.mark != "?":
+            self.connection.execute("SELECT pg_advisory_xact_lock(7364)")
+
+    def _last(self) -> tuple[int, str]:
+        found = self.rows("SELECT seq, hash FROM head WHERE id = 1")
+        return (int(found[0][0]), str(found[0][1])) if found else (0, GENESIS)
 
     def request(self, tenant: str, request: str) -> Entry | None:
         """Return the line that a request left, if it came before."""
-        found = self.rows("SELECT * FROM ledger WHERE tenant = ? AND request = ?", [tenant, request])
-        return _entry(found[0]) if found else None
+        return next(iter(self.requests(tenant, [request])), None)
+
+    def requests(self, tenant: str, requests: Sequence[str]) -> list[Entry]:
+        """Return the lines that those of `requests` left that came before."""
+        out: list[Entry] = []
+        for at in range(0, len(requests), 500):
+            part = list(requests[at : at + 500])
+            marks = ", ".join("?" * len(part))
+            found = self.rows(f"SELECT * FROM ledger WHERE tenant = ? AND request IN ({marks})", [tenant, *part])
+            out += [_entry(row) for row in found]
+        return out
 
     def ledger(self, tenant: str, learner: str | None = None, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return lines of a tenant, or of one learner, in order."""
@@ -192,7 +243,7 @@ class Store:
                 if sealed(before, seq, tenant, learner, kind, request, time, body) != seal:
                     return f"line {seq} was changed after it was written"
                 before, expected, after = seal, seq + 1, seq
-        seq, last = self.rows("SELECT seq, hash FROM head WHERE id = 1")[0]
+        seq, last = self._last()
         return None if (seq, last) == (after, before) else f"the ledger ends at line {after}, not at line {seq}"
 
     def learner(self, tenant: str, id: str) -> Learner | None:
@@ -233,11 +284,15 @@ class Store:
 
     def put(self, tenant: str, learner: Learner) -> None:
         """Write one learner, new or changed."""
-        self.run(
+        self.put_many([(tenant, learner)])
+
+    def put_many(self, learners: Sequence[tuple[str, Learner]]) -> None:
+        """Write learners, new or changed, each with its tenant."""
+        self.run_many(
             "INSERT INTO learners VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET "
             "bundle = excluded.bundle, record = excluded.record, seen = excluded.seen, state = excluded.state, "
             "attention = excluded.attention",
-            [tenant, *learner[:4], json.dumps(learner.state), learner.attention],
+            [(tenant, *one[:4], json.dumps(one.state), one.attention) for tenant, one in learners],
         )
 
     def close(self) -> None:

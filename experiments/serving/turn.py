@@ -1,54 +1,79 @@
-"""Turn: requests take turns at the store, and those that come together share one write to disk."""
+"""Turn: requests that come together share a round - one run of the graph, one write to disk."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from .store import Store
+from prometheus_client import Counter
+
+from .answers import Decide, Happen
+from .desk import Desk
 
 T = TypeVar("T")
 
 
 class Turn:
-    """One request at a time works on the store; nothing is acknowledged before it is on disk (group commit).
+    """Rounds at the desk, in the event loop itself; nothing is acknowledged before it is on disk (group commit).
 
-    While the disk works in a thread, new requests queue up and then share the next write.
+    A round takes whatever has come in by the time it begins. While it works and the disk writes, new requests wait in
+    their sockets and make up the next round, so a slow disk costs latency, not processor time: a thread of its own for
+    the disk took 0.1 ms of processor time per request and gave nothing, as the next round needs the same connection.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        store.grouped = True
-        self._lock = asyncio.Lock()
-        self._waiting: list[asyncio.Future[None]] = []
+    def __init__(self, desk: Desk, rounds: Counter) -> None:
+        self.desk, self.rounds = desk, rounds
+        desk.store.grouped = True
+        self._works: list[tuple[asyncio.Future[Any], Callable[[], Any]]] = []
+        self._asks: list[tuple[asyncio.Future[Any], Decide | Happen]] = []
 
-    async def read(self, work: Callable[[], T]) -> T:
-        """Return what `work` reads."""
-        async with self._lock:
-            return work()
+    async def take(self, ask: Decide | Happen) -> dict[str, Any]:
+        """Return the answer to one ask, once it is on disk."""
+        answer = self._soon()
+        self._asks.append((answer, ask))
+        said: dict[str, Any] = await answer
+        return said
 
     async def write(self, work: Callable[[], T]) -> T:
         """Return what `work` did, once it is on disk."""
-        async with self._lock:
-            said = work()
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(done)
-            first = len(self._waiting) == 1
-        if first:
-            await self._flush()
-        await done
+        answer = self._soon()
+        self._works.append((answer, work))
+        said: T = await answer
         return said
 
-    async def _flush(self) -> None:
-        async with self._lock:  # in turn: after all requests that were already here
-            waiting, self._waiting = self._waiting, []
-            try:
-                await asyncio.get_running_loop().run_in_executor(None, self.store.commit)
-            except Exception as error:
-                for one in waiting:
-                    one.set_exception(error)
-                return
-        for one in waiting:
-            if not one.done():
-                one.set_result(None)
+    def _soon(self) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        if not self._asks and not self._works:
+            loop.call_soon(self._round, 0)
+        return loop.create_future()
+
+    def _round(self, heard: int) -> None:
+        coming = len(self._asks) + len(self._works)
+        if coming > heard:  # they are still coming in: listen once more
+            asyncio.get_running_loop().call_soon(self._round, coming)
+            return
+        self.rounds.inc()
+        works, self._works = self._works, []
+        asks, self._asks = self._asks, []
+        waiting = [future for future, _ in [*works, *asks]]
+        try:
+            said = [_tried(work) for _, work in works]
+            said += self.desk.take([ask for _, ask in asks])
+            self.desk.store.commit()
+        except Exception as error:
+            said = [error] * len(waiting)
+        for future, one in zip(waiting, said, strict=True):
+            if future.done():  # whoever asked has gone away
+                continue
+            if isinstance(one, Exception):
+                future.set_exception(one)
+            else:
+                future.set_result(one)
+
+
+def _tried(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except Exception as error:
+        return error
