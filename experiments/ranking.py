@@ -31,6 +31,7 @@ def rank(rows: Sequence[Row], tasks: Sequence[Task], plan: Profile) -> dict[str,
         "title": plan.title,
         "seeds": plan.seeds,
         "learners": plan.learners,
+        "cpu_seconds": sum(row.cpu_seconds for row in rows),
         "tasks": ranked,
         "overall": _overall(ranked),
     }
@@ -52,7 +53,8 @@ def _task(task: Task, rows: Sequence[Row], plan: Profile) -> dict[str, Any]:
     ceilings = [name for name in by_name if kinds[name] == CEILING]
     ceiling = max(ceilings, key=lambda name: sign * means[name], default=None)
     bounds = None
-    if ceiling is not None and RANDOM in means and sign * (means[ceiling] - means[RANDOM]) > 0:
+    lower = [means[name] for name in (RANDOM, best) if name in means]
+    if ceiling is not None and RANDOM in means and all(sign * (means[ceiling] - value) > 0 for value in lower):
         bounds = (means[RANDOM], means[ceiling])
     entries = [_entry(name, mine, by_name.get(rival or ""), sign, bounds) for name, mine in by_name.items()]
     return {
@@ -62,7 +64,8 @@ def _task(task: Task, rows: Sequence[Row], plan: Profile) -> dict[str, Any]:
         "higher_is_better": sign > 0,
         "best_heuristic": best,
         "against": rival,
-        "ceiling": ceiling if bounds else None,  # what chance beats is none
+        "ceiling": ceiling if bounds else None,  # what chance or a heuristic beats is none
+        "unfit": rows[0].unfit if rows else "",
         "published": [
             {
                 "name": name,
