@@ -80,10 +80,8 @@ def ruling(one: Json) -> tuple[str, str]:
     if best["better"]["low"] > 0.5:
         return "ahead", f"Learning pays here: {values[0]} is ahead of {who}, {values[1]}."
     if best["better"]["high"] < 0.5:
-        return (
-            "behind",
-            f"Learning does not pay here: no trained agent reaches {values[1]}, {who}; next is {values[0]}.",
-        )
+        text = f"no trained agent reaches {who}, {values[1]}; the best of them is {values[0]}"
+        return "behind", f"Learning does not pay here: {text}."
     return "not told apart", f"Nobody can tell the best trained agent, {values[0]}, from {who}, {values[1]}."
 
 
