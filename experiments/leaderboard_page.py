@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
@@ -27,7 +28,7 @@ GLANCE = (
     "P(better) [95%]",
     "Ruling",
 )
-UNFIT = "unfit learners"
+UNFIT, AHEAD = "unfit learners", "ahead"
 DOUBTS = (
     "A seed is one whole training run; the intervals resample seeds and say nothing of other learners or other data.",
     "The best of many agents looks better than it is: the more were tried, the more so.",
@@ -57,28 +58,27 @@ def write_page(found: Json, path: Path) -> Path:
 
 
 def sentence(found: Json) -> str:
-    """Return in one sentence on how many tasks the best trained agent is ahead of the best heuristic for sure."""
-    won = 0
-    for one in found["tasks"]:
-        best = next((entry for entry in one["entries"] if entry["kind"] == "trained"), None)
-        won += bool(best and best["better"] and best["better"]["low"] > 0.5)
-    tasks = count_text(len(found["tasks"]), "task")
-    named = {one["against"] for one in found["tasks"] if one["against"] != one["best_heuristic"]}
+    """Return in one sentence on how many tasks the best trained agent is ahead of its rival; unfit learners apart."""
+    fit = [one for one in found["tasks"] if not one["unfit"]]
+    won = sum(ruling(one)[0] == AHEAD for one in fit)
+    named = {one["against"] for one in fit if one["against"] != one["best_heuristic"]}
     rival = " or ".join(["the best heuristic", *sorted(named)][bool(named) :])
-    return f"On {won} of {tasks} the best trained agent is ahead of {rival}"
+    text = f"On {won} of {count_text(len(fit), 'task')} the best trained agent is ahead of {rival}"
+    if apart := len(found["tasks"]) - len(fit):
+        text += f"; {count_text(apart, 'more task')} have learners that are no learners"
+    return text
 
 
 def ruling(one: Json) -> tuple[str, str]:
     """Return in a word and in a sentence whether learning pays on a task: the best trained agent against its rival."""
-    best = next((entry for entry in one["entries"] if entry["kind"] == "trained"), None)
-    rival = next((entry for entry in one["entries"] if entry["name"] == one["against"]), None)
+    best, rival = _pair(one)
     if best is None or rival is None or best["better"] is None:
         return "–", "No trained agent met a heuristic here."
     places = common_places([_span(best["value"]), _span(rival["value"])])
     values = [f"{entry['name']} ({decimal_text(entry['value']['value'], places)})" for entry in (best, rival)]
     who = "the best without learning" if one["against"] == one["best_heuristic"] else "the rival"
     if best["better"]["low"] > 0.5:
-        return "ahead", f"Learning pays here: {values[0]} is ahead of {who}, {values[1]}."
+        return AHEAD, f"Learning pays here: {values[0]} is ahead of {who}, {values[1]}."
     if best["better"]["high"] < 0.5:
         text = f"no trained agent reaches {who}, {values[1]}; the best of them is {values[0]}"
         return "behind", f"Learning does not pay here: {text}."
@@ -97,15 +97,44 @@ def _glance(found: Json) -> list[Element]:
         "The best trained agent of each task against the best policy that learns nothing and sees nothing hidden. "
         "Ahead or behind: the whole interval of P(better) lies on one side of one half."
     )
-    return [table(caption, list(GLANCE), rows)]
+    return [*_distances(found), table(caption, list(GLANCE), rows)]
+
+
+def _distances(found: Json) -> list[Element]:
+    """The picture of the board: how far from chance to the ceiling the best trained agent and its rival come."""
+    rows, kinds = [], {"trained"}
+    for one in found["tasks"]:
+        best, rival = _pair(one)
+        if best and rival and best["normalised"] and rival["normalised"]:
+            reached, kind = rival["normalised"]["value"], rival["kind"]
+            text = f"{best['title']} {decimal_text(best['normalised']['value'], 2)}"
+            dot = _dot(best, best["normalised"], 2)
+            rows.append(replace(dot, label=one["name"], text=text, rival=(kind, reached)))
+            kinds.add(kind)
+    if not rows:
+        return []
+    text = "Normalised value of the best trained agent of each task: "
+    text += "; ".join(f"{row.label} {row.text}, without learning {row.rival[1]:.2f}" for row in rows if row.rival)
+    plot = figures.dots(rows, text, "0 = random-legal, 1 = ceiling", (1.0, "ceiling"))
+    missing = [one["name"] for one in found["tasks"] if one["name"] not in {row.label for row in rows}]
+    parts = [grid([figure("From chance to the ceiling: the best trained agent, and the best without learning", plot)])]
+    parts.insert(0, kind_legend([{"kind": kind} for kind in kinds]))
+    if missing:
+        parts.append(paragraph(f"No ceiling is known of {', '.join(missing)}.", style="muted"))
+    return parts
+
+
+def _pair(one: Json) -> tuple[Json | None, Json | None]:
+    """Return the best trained agent of a task and its rival."""
+    best = next((entry for entry in one["entries"] if entry["kind"] == "trained"), None)
+    return best, next((entry for entry in one["entries"] if entry["name"] == one["against"]), None)
 
 
 def _overview(found: Json) -> list[list[str]]:
     """Return a row of text for each task."""
     rows = []
     for one in found["tasks"]:
-        best = next((entry for entry in one["entries"] if entry["kind"] == "trained"), None)
-        rival = next((entry for entry in one["entries"] if entry["name"] == one["against"]), None)
+        best, rival = _pair(one)
         pair = [entry for entry in (rival, best) if entry]
         places = common_places([_span(entry["value"]) for entry in pair])
         cells = [one["title"] + (f" ({UNFIT})" if one["unfit"] else "")]
@@ -158,7 +187,7 @@ def _overall(overall: Json) -> list[Element]:
     text = "Normalised score over all tasks: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots)
     note = f"Interquartile mean over {', '.join(overall['tasks'])} and all seeds; 0 = random-legal, 1 = ceiling."
     if overall["left_out"]:
-        note += f" Without a ceiling, so left out: {', '.join(overall['left_out'])}."
+        note += f" Without a ceiling or with unfit learners, so left out: {', '.join(overall['left_out'])}."
     plot = figures.dots(dots, text, "normalised score", (0.0, "random-legal"))
     return [paragraph(note, style="muted"), kind_legend(overall["entries"]), grid([figure("Normalised score", plot)])]
 

@@ -105,8 +105,8 @@ def _entry(
 
 
 def _overall(tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the interquartile mean of normalised scores over the tasks that have a ceiling."""
-    ranged = [one for one in tasks if one["ceiling"] is not None]
+    """Return the interquartile mean of normalised scores over the tasks that have a ceiling and fit learners."""
+    ranged = [one for one in tasks if one["ceiling"] is not None and not one["unfit"]]
     tables: dict[str, list[list[float]]] = {}
     kinds: dict[str, str] = {}
     for one in ranged:
@@ -123,7 +123,7 @@ def _overall(tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
             entries.append({"name": name, "title": policy_title(name), "kind": kinds[name], "value": value})
     return {
         "tasks": [one["name"] for one in ranged],
-        "left_out": [one["name"] for one in tasks if one["ceiling"] is None],
+        "left_out": [one["name"] for one in tasks if one not in ranged],
         "entries": sorted(entries, key=lambda entry: -entry["value"]["value"]),
     }
 
