@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from ..envs.observer import Observation, Space
 from ..envs.rng import derive
 from .agent import Agent, Policy, State, Steps, greedy
-from .index import columns, width
+from .index import columns, kinds, told, width
 
 
 @dataclass(eq=False)
@@ -49,10 +49,10 @@ class CEM(Agent):
         return self._mean + self._deviation * torch.randn(self.candidates, len(self._mean), generator=generator)
 
     def behave(self) -> Policy:
-        return IndexPolicy(self.space, self._drawn())
+        return IndexPolicy(self.space, self._drawn(), kinds(self.space))
 
     def decide(self) -> Policy:
-        return IndexPolicy(self.space, self._mean[None].clone())
+        return IndexPolicy(self.space, self._mean[None].clone(), kinds(self.space))
 
     def learn(self, steps: Steps, seed: int) -> dict[str, float]:
         there = steps.alive.any(1)
@@ -91,8 +91,21 @@ class IndexPolicy(Policy):
 
     space: Space
     weights: Tensor  # (M, D)
+    kinds: tuple[str, ...]  # of activity that it was found with
 
     def __call__(self, observation: Observation) -> Tensor:
-        own = columns(self.space, observation.features, observation.history)  # (B, A, D)
+        own = columns(self.space, observation.features, observation.history, self.kinds)  # (B, A, D)
         mine = self.weights[torch.arange(len(own)) % len(self.weights)]
         return greedy((own @ mine[:, :, None])[..., 0], observation.mask)
+
+    def on(self, space: Space) -> IndexPolicy:
+        """Return the same policy for the activities of another catalogue.
+
+        ValueError when the tracer there tells less or more of a skill.
+        """
+        if told(space) != told(self.space):
+            raise ValueError(
+                f"this policy was found with {told(self.space)} columns of belief per skill, and here there are "
+                f"{told(space)}: use the same kind of tracer"
+            )
+        return replace(self, space=space)

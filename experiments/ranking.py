@@ -53,8 +53,8 @@ def _task(task: Task, rows: Sequence[Row], plan: Profile) -> dict[str, Any]:
     ceilings = [name for name in by_name if kinds[name] == CEILING]
     ceiling = max(ceilings, key=lambda name: sign * means[name], default=None)
     bounds = None
-    lower = [means[name] for name in (RANDOM, best) if name in means]
-    if ceiling is not None and RANDOM in means and all(sign * (means[ceiling] - value) > 0 for value in lower):
+    lift = {name: sign * (means[ceiling] - means[name]) for name in (RANDOM, best) if ceiling and name in means}
+    if lift.get(RANDOM, 0.0) > 0 and min(lift.values()) >= 0:
         bounds = (means[RANDOM], means[ceiling])
     entries = [_entry(name, mine, by_name.get(rival or ""), sign, bounds) for name, mine in by_name.items()]
     return {

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from trailmark.agents.cem import CEM, IndexPolicy
-from trailmark.agents.index import columns, width
+from trailmark.agents.index import columns, kinds, width
 from trailmark.agents.loop import gather, play, train
+from trailmark.data.variation import renewed
 from trailmark.envs.classroom import Classroom, Pace, World
 from trailmark.envs.observer import Observation, Observer, Space
 from trailmark.envs.outcomes_recall import RecallLikelihood
 from trailmark.envs.students.efc import EFC
 from trailmark.envs.tracers.forgetting import Forgetting
+from trailmark.experiments.bench_transfer import moved
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def cards() -> World:
 def index_of(space: Space, column: int) -> IndexPolicy:
     weights = torch.zeros(1, width(space))
     weights[0, column] = 1.0
-    return IndexPolicy(space, weights)
+    return IndexPolicy(space, weights, kinds(space))
 
 
 def test_columns_say_what_they_are(cards: World) -> None:
@@ -35,8 +37,9 @@ def test_columns_say_what_they_are(cards: World) -> None:
     for activity in (2, 2, 5):
         room.step(torch.full((4,), activity))
     seen = room.observation
-    x = columns(cards.observer.space, seen.features, seen.history)
-    assert x.shape == (4, 6, width(cards.observer.space))
+    x = columns(cards.observer.space, seen.features, seen.history, ("quiz", "retrieval"))
+    assert x.shape == (4, 6, width(cards.observer.space) + 1), "one kind more"
+    assert x[0, 0, -2:].tolist() == [0.0, 1.0]
     recall = cards.observer.tracer.mastery(room.record.belief)
     torch.testing.assert_close(x[..., 2], recall)
     torch.testing.assert_close(x[..., 1], 1.0 - recall)
@@ -56,9 +59,10 @@ def test_waiting_alone_is_reviewing_in_turn(cards: World) -> None:
 def test_learners_are_led_by_candidates_in_turn(cards: World, imagine: Callable[..., Observation]) -> None:
     seen = imagine(cards.observer.space, 9, 3)
     weights = torch.randn(4, width(cards.observer.space), generator=torch.Generator().manual_seed(0))
-    together = IndexPolicy(cards.observer.space, weights)(seen)
+    own = kinds(cards.observer.space)
+    together = IndexPolicy(cards.observer.space, weights, own)(seen)
     for i in range(9):
-        alone = IndexPolicy(cards.observer.space, weights[i % 4][None])(seen)
+        alone = IndexPolicy(cards.observer.space, weights[i % 4][None], own)(seen)
         assert torch.equal(together[i], alone[i])
 
 
@@ -82,6 +86,23 @@ def test_a_reward_at_the_end_is_enough(cards: World) -> None:
     chance = float(play(cards, index_of(cards.observer.space, 0), 7, 200).values["recall"].mean())
     in_turn = float(play(cards, index_of(cards.observer.space, 5), 7, 200).values["recall"].mean())
     assert found > max(chance, in_turn) - 0.01
+
+
+def test_it_moves_to_another_catalogue_and_not_to_another_tracer(cards: World, onboarding: World) -> None:
+    catalog = onboarding.observer.catalog
+    agent = CEM(onboarding.observer.space)
+    home = agent.decide()
+    assert isinstance(home, IndexPolicy)
+    there = moved(onboarding, replace(catalog, activities=catalog.activities[::-1]))
+    seen, turned = (Classroom(world, 0, 0, 20).observation for world in (onboarding, there))
+    space = there.observer.space
+    x = columns(onboarding.observer.space, seen.features, seen.history, home.kinds)
+    torch.testing.assert_close(columns(space, turned.features, turned.history, home.kinds), x.flip(1))
+    fresh = moved(onboarding, renewed(catalog, 0.3, 1))
+    p = home.on(fresh.observer.space)(Classroom(fresh, 0, 0, 20).observation)
+    assert p.shape == (20, len(catalog.activities))
+    with pytest.raises(ValueError, match="same kind of tracer"):
+        home.on(cards.observer.space)
 
 
 def test_settings_that_make_no_search_are_refused(cards: World) -> None:
