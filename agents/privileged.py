@@ -43,6 +43,21 @@ class OracleThreshold(Privileged):
 
 
 @dataclass(frozen=True)
+class OracleWeakest(Privileged):
+    """The allowed activity whose goal skills are truly weakest; among equals the first of the catalogue.
+
+    It wastes no practice on what is known already. No bound where learning a skill takes others first, or fades.
+    """
+
+    def watch(self, room: Classroom) -> Iterator[Tensor]:
+        skills = room.world.observer.skills
+        while True:
+            goal, known = room.record.goal, room.world.student.mastery(room.state)
+            gap, share = mean_over_skills((1.0 - known) * goal, skills), mean_over_skills(goal, skills)
+            yield greedy(torch.where(share > 0, gap / share.clamp_min(1e-6), 0.0), room.observation.mask)
+
+
+@dataclass(frozen=True)
 class OneStepGreedy(Privileged):
     """The allowed activity with the highest expected reward of the next step, given the hidden state.
 

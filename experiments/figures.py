@@ -20,7 +20,7 @@ SCALE = ((8, 29, 88), (58, 77, 107), (112, 113, 115), (178, 163, 101), (253, 231
 
 @dataclass(frozen=True)
 class Dot:
-    """One row of a dot plot: an estimate with its interval, and the single runs behind it."""
+    """One row of a dot plot: an estimate with its interval, the single runs behind it, and (kind, value) of a rival."""
 
     label: str
     kind: str
@@ -29,6 +29,7 @@ class Dot:
     high: float
     text: str
     points: tuple[float, ...] = ()
+    rival: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def dots(
     limits: tuple[float, float] | None = None,
 ) -> Element:
     """Draw estimates with intervals, one under the other; `reference` is a vertical line with its name."""
-    ends = [end for row in rows for end in (row.low, row.high, row.value, *row.points)]
+    ends = [end for row in rows for end in (row.low, row.high, row.value, *row.points, *(row.rival or ())[1:])]
     low, high = limits or _limits([*ends, reference[0]] if reference else ends)
     step, top, left, right = 36, 22 if reference else 6, 8, WIDTH - 8
     bottom = top + step * len(rows)
@@ -81,6 +82,9 @@ def dots(
             parts.append(_line(x, y + 4, x, y + 18, "reference"))
         mark = element("g", {"class": f"kind-{row.kind}"})
         mark.append(element("title", None, f"{row.label}: {row.text}"))
+        if row.rival:
+            other = element("g", {"class": f"kind-{row.rival[0]}"}, _mark(row.rival[0], place(row.rival[1]), y + 11))
+            parts.append(other)
         mark.append(_line(place(row.low), y + 11, place(row.high), y + 11, "interval"))
         mark.append(_mark(row.kind, place(row.value), y + 11))
         mark.extend(_circle(place(p), y + 11, 3.2, "faint") for p in row.points)

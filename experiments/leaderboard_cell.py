@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +32,7 @@ class Row(NamedTuple):
     learner_steps: float  # lived for training; for offline agents the log's
     seconds: float  # wall time of training and evaluation
     cpu_seconds: float
+    unfit: str = ""  # why the task's learners fail the validity gate; empty = they pass
     error: str = ""
 
     @property
@@ -61,7 +63,7 @@ def _run(cell: Cell) -> Row:
     from .build import deployable, make_agent, make_baselines
     from .evaluation import populations
 
-    cfg, world = _prepared(cell.words, cell.seed)
+    cfg, world, unfit = _prepared(cell.words)
     steps = 0.0
     if cell.name == LOGGED or cell.baseline:
         baselines = make_baselines(cfg, world.observer.space, world.observer)
@@ -69,7 +71,9 @@ def _run(cell: Cell) -> Row:
         if cell.name == LOGGED:
             kind, policy = "baseline", Mixed(deployable(policy, cell.log.policy), cell.log.epsilon)
     else:
-        cfg = _composed((*cell.words, f"agent={cell.name}"), cell.seed)
+        cfg = _composed((*cell.words, *cell.extra, f"agent={cell.name}"), cell.seed)
+        if cfg.window != world.observer.window:  # agents that read the latest interactions say how many
+            world = replace(world, observer=replace(world.observer, window=cfg.window))
         agent = make_agent(cfg, world.observer.space, world.observer)
         kind = "trained" if agent.state() else "baseline"
         if kind == "trained":
@@ -80,6 +84,7 @@ def _run(cell: Cell) -> Row:
     return Row(
         *(cell.task, cell.name, cell.seed, cell.settings, kind, bool(getattr(policy, "guarded", True)), cfg.primary),
         *(outcome.higher_is_better, float(played.values[cfg.primary].mean()), played.legal_rate, steps, 0.0, 0.0),
+        unfit=unfit,
     )
 
 
@@ -103,11 +108,14 @@ def _trained(agent: Agent, cfg: DictConfig, world: World, cell: Cell) -> float:
 
 
 @lru_cache(maxsize=2)
-def _prepared(words: tuple[str, ...], seed: int) -> tuple[DictConfig, World]:
+def _prepared(words: tuple[str, ...]) -> tuple[DictConfig, World, str]:
+    """Return a task's config, its world, and why its learners are unfit; seeds vary agents and learners, not worlds."""
+    from ..envs.validity.gate import refusal
     from .build import facts, fit_world
 
-    cfg = _composed(words, seed)
-    return cfg, fit_world(cfg, facts(cfg))
+    cfg = _composed(words, 0)
+    world = fit_world(cfg, facts(cfg))
+    return cfg, world, refusal(world.student)
 
 
 def _composed(words: tuple[str, ...], seed: int) -> DictConfig:

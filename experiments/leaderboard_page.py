@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from . import figures
 from .figures import Dot
-from .page import bullets, element, figure, grid, kind_legend, page, paragraph, row_head, table, write
+from .page import bullets, element, figure, grid, kind_legend, page, paragraph, row_head, table, warning, write
 from .statistics import Interval
 from .verdict import FEW_SEEDS, KINDS, Json, common_places, count_text, decimal_text, percent, span_text
 
@@ -18,9 +19,20 @@ if TYPE_CHECKING:
 
 PUBLISHED = "published"
 HEAD = ("Policy", "Kind", "Value [95%]", "Normalised [95%]", "P(better) [95%]", "Legal", "Learner-steps", "Seconds")
+GLANCE = (
+    "Task",
+    "Best without learning",
+    "Value [95%]",
+    "Best trained agent",
+    "Value [95%]",
+    "P(better) [95%]",
+    "Ruling",
+)
+UNFIT, AHEAD = "unfit learners", "ahead"
 DOUBTS = (
     "A seed is one whole training run; the intervals resample seeds and say nothing of other learners or other data.",
     "The best of many agents looks better than it is: the more were tried, the more so.",
+    "What learns nothing includes planning on the agent's own belief; none of it sees the hidden state.",
     "Agents keep the settings of their yaml on every task; a worse place may mean that nobody tuned them for it.",
     "Every learner here is simulated. A gain on them is not a gain on people.",
 )
@@ -28,7 +40,7 @@ DOUBTS = (
 
 def write_page(found: Json, path: Path) -> Path:
     """Write the leaderboard as one self-contained HTML file and return its path."""
-    sections = []
+    sections = [("glance", "At a glance", _glance(found))]
     if any(entry["kind"] == "trained" for entry in found["overall"]["entries"]):
         sections.append(("overall", "Over all tasks", _overall(found["overall"])))
     sections += [(one["name"], one["title"], _task(one)) for one in found["tasks"]]
@@ -39,21 +51,98 @@ def write_page(found: Json, path: Path) -> Path:
         doubts.append(f"Task {name} was left out: its data are not on this machine.")
     sections.append(("doubts", "What to doubt", [bullets(doubts)]))
     again = element("pre", {"tabindex": "0"}, element("code", None, found["command"]))
-    sections.append(("again", "How to run it again", [paragraph("With the same data:"), again]))
+    took = f"With the same data; training and play took {found['cpu_seconds'] / 60:,.0f} minutes of one core:"
+    sections.append(("again", "How to run it again", [paragraph(took), again]))
     about = {"experiment": "leaderboard", "created": found["created"], "commit": found["commit"]}
     return write(page(about, found["profile"], sentence(found), [], sections), path)
 
 
 def sentence(found: Json) -> str:
-    """Return in one sentence on how many tasks the best trained agent is ahead of the best heuristic for sure."""
-    won = 0
-    for one in found["tasks"]:
-        best = next((entry for entry in one["entries"] if entry["kind"] == "trained"), None)
-        won += bool(best and best["better"] and best["better"]["low"] > 0.5)
-    tasks = count_text(len(found["tasks"]), "task")
-    named = {one["against"] for one in found["tasks"] if one["against"] != one["best_heuristic"]}
+    """Return in one sentence on how many tasks the best trained agent is ahead of its rival; unfit learners apart."""
+    fit = [one for one in found["tasks"] if not one["unfit"]]
+    won = sum(ruling(one)[0] == AHEAD for one in fit)
+    named = {one["against"] for one in fit if one["against"] != one["best_heuristic"]}
     rival = " or ".join(["the best heuristic", *sorted(named)][bool(named) :])
-    return f"On {won} of {tasks} the best trained agent is ahead of {rival}"
+    text = f"On {won} of {count_text(len(fit), 'task')} the best trained agent is ahead of {rival}"
+    if apart := len(found["tasks"]) - len(fit):
+        text += f"; {count_text(apart, 'more task')} have learners that are no learners"
+    return text
+
+
+def ruling(one: Json) -> tuple[str, str]:
+    """Return in a word and in a sentence whether learning pays on a task: the best trained agent against its rival."""
+    best, rival = _pair(one)
+    if best is None or rival is None or best["better"] is None:
+        return "–", "No trained agent met a heuristic here."
+    places = common_places([_span(best["value"]), _span(rival["value"])])
+    values = [f"{entry['name']} ({decimal_text(entry['value']['value'], places)})" for entry in (best, rival)]
+    who = "the best without learning" if one["against"] == one["best_heuristic"] else "the rival"
+    if best["better"]["low"] > 0.5:
+        return AHEAD, f"Learning pays here: {values[0]} is ahead of {who}, {values[1]}."
+    if best["better"]["high"] < 0.5:
+        text = f"no trained agent reaches {who}, {values[1]}; the best of them is {values[0]}"
+        return "behind", f"Learning does not pay here: {text}."
+    return "not told apart", f"Nobody can tell the best trained agent, {values[0]}, from {who}, {values[1]}."
+
+
+def _glance(found: Json) -> list[Element]:
+    rows: list[list[Element | str]] = []
+    for line, one in zip(_overview(found), found["tasks"], strict=True):
+        name = element("a", {"href": f"#{one['name']}"}, one["title"])
+        head = element("th", {"scope": "row", "class": "long"}, name)
+        if one["unfit"]:
+            head.append(element("div", None, element("span", {"class": "tag"}, UNFIT)))
+        rows.append([head, *line[1:]])
+    caption = (
+        "The best trained agent of each task against the best policy that learns nothing and sees nothing hidden. "
+        "Ahead or behind: the whole interval of P(better) lies on one side of one half."
+    )
+    return [*_distances(found), table(caption, list(GLANCE), rows)]
+
+
+def _distances(found: Json) -> list[Element]:
+    """The picture of the board: how far from chance to the ceiling the best trained agent and its rival come."""
+    rows, kinds = [], {"trained"}
+    for one in found["tasks"]:
+        best, rival = _pair(one)
+        if best and rival and best["normalised"] and rival["normalised"]:
+            reached, kind = rival["normalised"]["value"], rival["kind"]
+            text = f"{best['title']} {decimal_text(best['normalised']['value'], 2)}"
+            dot = _dot(best, best["normalised"], 2)
+            rows.append(replace(dot, label=one["name"], text=text, rival=(kind, reached)))
+            kinds.add(kind)
+    if not rows:
+        return []
+    text = "Normalised value of the best trained agent of each task: "
+    text += "; ".join(f"{row.label} {row.text}, without learning {row.rival[1]:.2f}" for row in rows if row.rival)
+    plot = figures.dots(rows, text, "0 = random-legal, 1 = ceiling", (1.0, "ceiling"))
+    missing = [one["name"] for one in found["tasks"] if one["name"] not in {row.label for row in rows}]
+    parts = [grid([figure("From chance to the ceiling: the best trained agent, and the best without learning", plot)])]
+    parts.insert(0, kind_legend([{"kind": kind} for kind in kinds]))
+    if missing:
+        parts.append(paragraph(f"No ceiling is known of {', '.join(missing)}.", style="muted"))
+    return parts
+
+
+def _pair(one: Json) -> tuple[Json | None, Json | None]:
+    """Return the best trained agent of a task and its rival."""
+    best = next((entry for entry in one["entries"] if entry["kind"] == "trained"), None)
+    return best, next((entry for entry in one["entries"] if entry["name"] == one["against"]), None)
+
+
+def _overview(found: Json) -> list[list[str]]:
+    """Return a row of text for each task."""
+    rows = []
+    for one in found["tasks"]:
+        best, rival = _pair(one)
+        pair = [entry for entry in (rival, best) if entry]
+        places = common_places([_span(entry["value"]) for entry in pair])
+        cells = [one["title"] + (f" ({UNFIT})" if one["unfit"] else "")]
+        for entry in (rival, best):
+            cells += [entry["name"], span_text(_span(entry["value"]), places)] if entry else ["–", "–"]
+        better = best["better"] if best else None
+        rows.append([*cells, span_text(_span(better), 2) if better else "–", ruling(one)[0]])
+    return rows
 
 
 def _task(one: Json) -> list[Element]:
@@ -66,13 +155,13 @@ def _task(one: Json) -> list[Element]:
     reference = _reference(one, shown, key)
     text = f"{one['title']}: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots)
     lead = (
-        f"The best heuristic is {one['best_heuristic']}; P(better) is the chance that a seed beats a seed of "
-        f"{one['against']}. "
+        f"{ruling(one)[1]} The best heuristic is {one['best_heuristic']}; P(better) is the chance that a seed beats a "
+        f"seed of {one['against']}. "
     )
     lead += (
         f"The ceiling is {one['ceiling']}."
         if by_range
-        else "No ceiling above chance is known here: nothing is normalised."
+        else "No ceiling above chance and the heuristics is known here: nothing is normalised."
     )
     if one["published"]:
         lead += " What papers published is one number each, without seeds or intervals."
@@ -87,7 +176,9 @@ def _task(one: Json) -> list[Element]:
     picture = figure(
         "Value by policy" if not by_range else "Normalised value by policy", figures.dots(dots, text, axis, reference)
     )
-    return [paragraph(lead, style="muted"), kind_legend(shown), grid([picture]), table(caption, list(HEAD), rows)]
+    doubt = [warning(f"{UNFIT.capitalize()}: believe nothing of this task. {one['unfit']}.")] if one["unfit"] else []
+    body = [kind_legend(shown), grid([picture]), table(caption, list(HEAD), rows)]
+    return [*doubt, paragraph(lead, style="muted"), *body]
 
 
 def _overall(overall: Json) -> list[Element]:
@@ -96,7 +187,7 @@ def _overall(overall: Json) -> list[Element]:
     text = "Normalised score over all tasks: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots)
     note = f"Interquartile mean over {', '.join(overall['tasks'])} and all seeds; 0 = random-legal, 1 = ceiling."
     if overall["left_out"]:
-        note += f" Without a ceiling, so left out: {', '.join(overall['left_out'])}."
+        note += f" Without a ceiling or with unfit learners, so left out: {', '.join(overall['left_out'])}."
     plot = figures.dots(dots, text, "normalised score", (0.0, "random-legal"))
     return [paragraph(note, style="muted"), kind_legend(overall["entries"]), grid([figure("Normalised score", plot)])]
 
@@ -146,6 +237,9 @@ def markdown(found: Json) -> str:
     """Return the tables as GitHub-flavoured markdown."""
     lines = [f"# Leaderboard: {found['title']}", "", sentence(found) + ".", ""]
     overall = found["overall"]
+    lines += [f"| {' | '.join(GLANCE)} |", "|" + " --- |" * len(GLANCE)]
+    lines += [f"| {' | '.join(row)} |" for row in _overview(found)]
+    lines.append("")
     if any(entry["kind"] == "trained" for entry in overall["entries"]):
         lines += ["## Over all tasks", "", "| policy | normalised [95%] |", "| --- | --- |"]
         lines += [f"| {entry['name']} | {span_text(_span(entry['value']), 2)} |" for entry in overall["entries"]]
@@ -154,8 +248,10 @@ def markdown(found: Json) -> str:
         lines += [
             f"## {one['title']}",
             "",
-            f"`{one['name']}`, {one['primary']}; best heuristic {one['best_heuristic']}",
+            f"`{one['name']}`, {one['primary']}; best heuristic {one['best_heuristic']}. {ruling(one)[1]}",
         ]
+        if one["unfit"]:
+            lines += ["", f"**{UNFIT.capitalize()}**: {one['unfit']}."]
         lines += ["", f"| {' | '.join(HEAD)} |", "|" + " --- |" * len(HEAD)]
         lines += [f"| {' | '.join(row)} |" for row in _cells(one)]
         lines.append("")
@@ -168,7 +264,10 @@ def screen(found: Json) -> list[rich.table.Table]:
 
     grids = []
     for one in found["tasks"]:
-        made = rich.table.Table(title=f"{one['title']} ({one['name']}): {one['primary']}, {found['seeds']} seeds")
+        about = f"{one['title']} ({one['name']}): {one['primary']}, {found['seeds']} seeds"
+        made = rich.table.Table(
+            title=about + (f", {UNFIT}" if one["unfit"] else ""), caption=ruling(one)[1], caption_justify="left"
+        )
         for name in HEAD:
             made.add_column(name, justify="left" if name in HEAD[:2] else "right", no_wrap=name == HEAD[0])
         for name, *cells in _cells(one):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,9 @@ class Task:
 class Profile:
     """How thoroughly: tasks, agents (names of configs/agent), seeds, and words that hold for every task.
 
-    `budgets` adds words for single tasks, `only` lets fewer of the agents play there. Ceilings search at length, so
-    they play the first `ceiling_learners` of a seed's learners only. `against` names whom the probability of
-    improvement is over; none = the task's best heuristic.
+    `budgets` adds words for a task, or under task/agent for one agent there; `only` lets fewer of the agents play a
+    task. Ceilings search at length, so they play the first `ceiling_learners` of a seed's learners only. `against`
+    names whom the probability of improvement is over; none = the task's best heuristic.
     """
 
     name: str
@@ -80,6 +80,7 @@ class Cell:
     learners: int
     log: Logbook
     settings: str  # cells of other settings are not the same cell
+    extra: tuple[str, ...] = ()  # words for this agent alone
 
     @property
     def key(self) -> tuple[str, str, int, str]:
@@ -96,9 +97,12 @@ def profile(name: str) -> Profile:
     node["log"] = _made(Logbook, node.get("log", {}), path)
     made: Profile = _made(Profile, {"name": path.stem, **node}, path)
     for key, by_task in (("budgets", made.budgets), ("only", made.only)):
-        strange = [task for task in by_task if task not in made.tasks]
-        if strange:
-            raise ConfigError(f"{path}: {key}.{strange[0]}: no such task among {list(made.tasks)}")
+        for place in by_task:
+            name, _, agent = place.partition("/")
+            if name not in made.tasks or (key == "only" and agent):
+                raise ConfigError(f"{path}: {key}.{place}: no such task among {list(made.tasks)}")
+            if agent and agent not in made.agents:
+                raise ConfigError(f"{path}: {key}.{place}: {agent} is none of the agents {list(made.agents)}")
     for task, names in made.only.items():
         unknown = [name for name in names if name not in made.agents]
         if unknown:
@@ -161,8 +165,10 @@ def cells(plan: Profile, tasks: Sequence[Task]) -> tuple[list[Task], list[Cell]]
         assert base is not None
         agents = [name for name in plan.agents if name in plan.only.get(one.name, plan.agents)]
         learners = one.learners or plan.learners
-        made_of = {name: check([*words, f"agent={name}"]) for name in agents}
-        marks, offline = {name: _digest(cfg) for name, cfg in made_of.items()}, _offline(made_of.values())
+        extra = {name: tuple(plan.budgets.get(f"{one.name}/{name}", ())) for name in agents}
+        made_of = {name: check([*words, *extra[name], f"agent={name}"]) for name in agents}
+        marks = {name: _digest(cfg) for name, cfg in made_of.items()}
+        offline = [name for name, cfg in made_of.items() if _offline(cfg)]
         names = [*base.baselines, *(name for name in agents if name not in base.baselines)]
         if plan.log.policy not in base.baselines and offline:
             raise ConfigError(f"log.policy={plan.log.policy}: task {one.name} has {list(base.baselines)}")
@@ -175,16 +181,18 @@ def cells(plan: Profile, tasks: Sequence[Task]) -> tuple[list[Task], list[Cell]]
                 own = name in base.baselines or name == LOGGED
                 dear = name in base.baselines and base.baselines[name].kind == "ceiling"
                 n = min(learners, plan.ceiling_learners) if dear else learners
-                settings = f"{mark if own else marks[name]}-{_hash(repr((n, plan.log)))}"
-                made.append(Cell(one.name, name, seed, words, own, n, plan.log, settings))
+                log = plan.log if name in (*offline, LOGGED) else None
+                settings = f"{mark if own else marks[name]}-{_hash(repr((n, log)))}"
+                cell = Cell(one.name, name, seed, words, own, n, plan.log, settings, extra.get(name, ()))
+                made.append(cell)
     return composed, made
 
 
-def _offline(configs: Iterable[Any]) -> bool:
-    """Return whether any agent of these configs learns from a log only."""
+def _offline(cfg: Any) -> bool:
+    """Return whether the agent of this config learns from a log only."""
     from .build import resolve
 
-    return any(getattr(resolve(cfg.agent["_target_"], "agent", ()), "offline", False) for cfg in configs)
+    return bool(getattr(resolve(cfg.agent["_target_"], "agent", ()), "offline", False))
 
 
 def _digest(cfg: Any) -> str:

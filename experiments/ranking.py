@@ -31,6 +31,7 @@ def rank(rows: Sequence[Row], tasks: Sequence[Task], plan: Profile) -> dict[str,
         "title": plan.title,
         "seeds": plan.seeds,
         "learners": plan.learners,
+        "cpu_seconds": sum(row.cpu_seconds for row in rows),
         "tasks": ranked,
         "overall": _overall(ranked),
     }
@@ -52,7 +53,8 @@ def _task(task: Task, rows: Sequence[Row], plan: Profile) -> dict[str, Any]:
     ceilings = [name for name in by_name if kinds[name] == CEILING]
     ceiling = max(ceilings, key=lambda name: sign * means[name], default=None)
     bounds = None
-    if ceiling is not None and RANDOM in means and sign * (means[ceiling] - means[RANDOM]) > 0:
+    lift = {name: sign * (means[ceiling] - means[name]) for name in (RANDOM, best) if ceiling and name in means}
+    if lift.get(RANDOM, 0.0) > 0 and min(lift.values()) >= 0:
         bounds = (means[RANDOM], means[ceiling])
     entries = [_entry(name, mine, by_name.get(rival or ""), sign, bounds) for name, mine in by_name.items()]
     return {
@@ -62,7 +64,8 @@ def _task(task: Task, rows: Sequence[Row], plan: Profile) -> dict[str, Any]:
         "higher_is_better": sign > 0,
         "best_heuristic": best,
         "against": rival,
-        "ceiling": ceiling if bounds else None,  # what chance beats is none
+        "ceiling": ceiling if bounds else None,  # what chance or a heuristic beats is none
+        "unfit": rows[0].unfit if rows else "",
         "published": [
             {
                 "name": name,
@@ -102,8 +105,8 @@ def _entry(
 
 
 def _overall(tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the interquartile mean of normalised scores over the tasks that have a ceiling."""
-    ranged = [one for one in tasks if one["ceiling"] is not None]
+    """Return the interquartile mean of normalised scores over the tasks that have a ceiling and fit learners."""
+    ranged = [one for one in tasks if one["ceiling"] is not None and not one["unfit"]]
     tables: dict[str, list[list[float]]] = {}
     kinds: dict[str, str] = {}
     for one in ranged:
@@ -120,7 +123,7 @@ def _overall(tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
             entries.append({"name": name, "title": policy_title(name), "kind": kinds[name], "value": value})
     return {
         "tasks": [one["name"] for one in ranged],
-        "left_out": [one["name"] for one in tasks if one["ceiling"] is None],
+        "left_out": [one["name"] for one in tasks if one not in ranged],
         "entries": sorted(entries, key=lambda entry: -entry["value"]["value"]),
     }
 

@@ -22,9 +22,9 @@ KINDS = {
 SPELLINGS = {
     **{
         name.lower(): name
-        for name in ("A2C", "BC", "BCQ", "BKT", "CQL", "DDQN", "DKT", "DQN", "IQL", "IRT", "KSS", "MLP", "PFA")
+        for name in ("A2C", "BC", "BCQ", "BKT", "CEM", "CQL", "DDQN", "DKT", "DQN", "IQL", "IRT", "KSS", "MLP", "PFA")
     },
-    **{name.lower(): name for name in ("LinUCB", "PPO", "PQN", "SAC", "UCB")},
+    **{name.lower(): name for name in ("LinUCB", "PPO", "PQN", "SAC", "UCB", "ZPDES")},
 }
 FEW_SEEDS = 5
 

@@ -9,7 +9,7 @@ from trailmark.agents.agent import Policy, sample, uniform
 from trailmark.agents.baselines import RandomLegal
 from trailmark.agents.beam import BeamSearch
 from trailmark.agents.loop import live, play
-from trailmark.agents.privileged import OneStepGreedy, OracleThreshold, Privileged
+from trailmark.agents.privileged import OneStepGreedy, OracleThreshold, OracleWeakest, Privileged
 from trailmark.envs.classroom import Classroom, Pace, World
 from trailmark.envs.guards import KSSWalk
 from trailmark.envs.observer import Observer
@@ -41,7 +41,7 @@ def kss_2018() -> World:
 
 def test_they_are_no_policies() -> None:
     """So that no bundle, no export and no agent can take one."""
-    assert not any(issubclass(kind, Policy) for kind in (OracleThreshold, OneStepGreedy, BeamSearch))
+    assert not any(issubclass(kind, Policy) for kind in (OracleThreshold, OracleWeakest, OneStepGreedy, BeamSearch))
 
 
 def test_oracle_threshold_is_nearest_true_recall(cards: World) -> None:
@@ -51,6 +51,15 @@ def test_oracle_threshold_is_nearest_true_recall(cards: World) -> None:
     recall = cards.student.mastery(room.state)
     best = next(OracleThreshold(0.4).watch(room)).argmax(1)
     assert torch.equal(best, (recall - 0.4).abs().argmin(1))
+
+
+def test_oracle_weakest_is_the_least_known_goal(cards: World) -> None:
+    room = Classroom(cards, 0, 0, 30)
+    goal = torch.ones_like(room.record.goal)
+    goal[:, 2] = 0.0
+    room.record = room.record._replace(goal=goal)
+    known = cards.student.mastery(room.state).masked_fill(goal == 0, 2.0)
+    assert torch.equal(next(OracleWeakest().watch(room)).argmax(1), known.argmin(1))
 
 
 def test_greedy_takes_the_best_next_step(cards: World) -> None:

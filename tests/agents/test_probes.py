@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trailmark.agents.a2c import A2C
 from trailmark.agents.agent import Agent
+from trailmark.agents.cem import CEM
 from trailmark.agents.dqn import DQN
 from trailmark.agents.gru_net import RecurrentEncoder
 from trailmark.agents.linucb import LinUCB, LinUCBPolicy, contexts
@@ -66,9 +67,13 @@ def ppo_recurrent(space: Space) -> Agent:
     return PPO(space, seed=1, rate=0.01, minibatches=4, encoder=RecurrentEncoder(4, 8, (16,)))
 
 
+def cem(space: Space) -> Agent:
+    return CEM(space, seed=1, candidates=16, fade=10)
+
+
 DEEP = (ppo, ppo_apart, ppo_set, ppo_recurrent, dqn, dqn_by_priority, pqn, a2c, a2c_step_by_step, sac)
-deep = pytest.mark.parametrize("make", DEEP)
-both = pytest.mark.parametrize("make", [*DEEP, linucb])
+searching = pytest.mark.parametrize("make", [*DEEP, cem])
+both = pytest.mark.parametrize("make", [*DEEP, linucb, cem])
 
 
 def taught(world: World, make: Callable[[Space], Agent], cohorts: int = 25, learners: int = 64) -> Agent:
@@ -159,7 +164,7 @@ def test_the_better_one_depends_on_what_is_seen(probe: Probe, make: Callable[[Sp
     assert float(p.gather(1, kind[:, None]).min()) > 0.9
 
 
-@deep
+@searching
 def test_pay_that_comes_two_steps_later_is_traced_back(probe: Probe, make: Callable[[Space], Agent]) -> None:
     world = probe([[0.0, 1.0]], horizon=3, delay=2)
     rewards = torch.stack(

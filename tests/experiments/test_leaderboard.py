@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ import trailmark.configs
 from trailmark.experiments import leaderboard_cell
 from trailmark.experiments.build import ConfigError
 from trailmark.experiments.leaderboard_cell import Row
-from trailmark.experiments.leaderboard_page import markdown, sentence, write_page
-from trailmark.experiments.leaderboard_plan import Cell, Profile, Task, available, cells, profile, task
+from trailmark.experiments.leaderboard_page import markdown, ruling, sentence, write_page
+from trailmark.experiments.leaderboard_plan import Cell, Logbook, Profile, Task, available, cells, profile, task
 from trailmark.experiments.ranking import rank
 from trailmark.experiments.verdict import KINDS
 
@@ -123,6 +124,48 @@ def test_ceilings_and_single_tasks_may_play_less() -> None:
     assert learners["kss_2018_10", "ppo_cards"] == learners["kss_2018_10", "random_legal"] == 2000, "the task's own"
     assert learners["kss_2018_10", "beam"] == 20
     assert learners["tiny", "a2c"] == 50
+
+
+def test_one_agent_may_have_a_budget_of_its_own() -> None:
+    budgets = {"tiny": ["training.cohorts=3"], "tiny/ppo": ["training.cohorts=5"]}
+    plan = Profile("x", "x", ("tiny",), ("ppo", "a2c", "bc"), 1, 20, budgets=budgets)
+    by_name = {cell.name: cell for cell in cells(plan, [task("tiny")])[1]}
+    assert leaderboard_cell._composed((*by_name["ppo"].words, *by_name["ppo"].extra), 0).training.cohorts == 5
+    assert leaderboard_cell._composed((*by_name["a2c"].words, *by_name["a2c"].extra), 0).training.cohorts == 3
+    assert by_name["ppo"].words == by_name["a2c"].words, "one world for both"
+    other = cells(
+        Profile("x", "x", ("tiny",), ("ppo", "a2c", "bc"), 1, 20, budgets={"tiny": budgets["tiny"]}), [task("tiny")]
+    )[1]
+    changed = {cell.name for cell in other if cell.settings != by_name[cell.name].settings}
+    assert changed == {"ppo"}
+
+
+def test_only_what_learns_from_the_log_depends_on_it() -> None:
+    logs = (Logbook(learners=32), Logbook(learners=64))
+    first, second = (
+        {
+            c.name: c.settings
+            for c in cells(Profile("x", "x", ("tiny",), ("ppo", "bc"), 1, 20, log=log), [task("tiny")])[1]
+        }
+        for log in logs
+    )
+    assert {name for name in first if first[name] != second[name]} == {"bc", "logged"}
+
+
+def test_an_agent_sees_as_many_interactions_as_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    real = leaderboard_cell._trained
+
+    def spy(agent: Any, cfg: Any, world: Any, cell: Cell) -> float:
+        seen.append(world.observer.window)
+        return real(agent, cfg, world, cell)
+
+    monkeypatch.setattr(leaderboard_cell, "_trained", spy)
+    plan = Profile("x", "x", ("tiny",), ("ppo_recurrent", "ppo"), 1, 4, ("training.learners=4", "training.cohorts=1"))
+    for cell in cells(plan, [task("tiny")])[1]:
+        if not cell.baseline:
+            leaderboard_cell._run(cell)
+    assert seen == [20, 0]
 
 
 def test_a_broken_cell_is_told_and_the_others_go_on(desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,9 +300,11 @@ def test_without_a_ceiling_nothing_is_normalised() -> None:
     assert found["overall"] == {"tasks": [], "left_out": ["t"], "entries": []}
 
 
+@pytest.mark.parametrize("value", [0.1, 3.0])
 @pytest.mark.parametrize("higher", [True, False])
-def test_a_ceiling_below_chance_is_none(higher: bool) -> None:
-    bad = [r._replace(value=r.value * 0.1) if r.name == "beam" else r for r in rows(higher)]
+def test_a_ceiling_below_chance_or_a_heuristic_is_none(higher: bool, value: float) -> None:
+    level = value if higher else -value  # chance has 2, the heuristic 4
+    bad = [r._replace(value=level) if r.name == "beam" else r for r in rows(higher)]
     found = rank(bad, [TASK], PLAN)
     (one,) = found["tasks"]
     assert one["ceiling"] is None
@@ -276,6 +321,40 @@ def test_over_all_tasks_only_those_who_played_all_count() -> None:
     assert "beam" not in by_name
     assert by_name["ppo"] == pytest.approx((0.5 + 0.15) / 2)
     assert by_name["random_legal"] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("higher", [True, False])
+@pytest.mark.parametrize(
+    ("values", "word", "said"),
+    [
+        ((5.0, 6.0), "ahead", "Learning pays here: ppo"),
+        ((1.0, 3.5), "behind", "Learning does not pay here: no trained agent reaches the best without learning, gap"),
+        ((3.0, 7.0), "not told apart", "Nobody can tell the best trained agent, ppo"),
+    ],
+)
+def test_the_board_says_in_words_whether_learning_pays(
+    tmp_path: Path, higher: bool, values: tuple[float, ...], word: str, said: str
+) -> None:
+    sign = 1.0 if higher else -1.0
+    mine = [r._replace(value=sign * values[r.seed]) if r.name == "ppo" else r for r in rows(higher)]
+    found = rank(mine, [TASK], PLAN)
+    short, sentence_ = ruling(found["tasks"][0])
+    assert short == word
+    assert sentence_.startswith(said)
+    assert sentence_ in markdown(found)
+    assert f"| {word} |" in markdown(found)
+    about = {"created": "2026-01-01", "commit": "c", "command": "trailmark leaderboard p", "missing": []}
+    assert sentence_ in write_page({**about, **found}, tmp_path / "page.html").read_text()
+
+
+def test_unfit_learners_are_marked(tmp_path: Path) -> None:
+    found = rank([r._replace(unfit="DKT is no learner") for r in rows()], [TASK], PLAN)
+    about = {"created": "2026-01-01", "commit": "c", "command": "trailmark leaderboard p", "missing": []}
+    text = write_page({**about, **found}, tmp_path / "page.html").read_text()
+    assert "Unfit learners: believe nothing of this task. DKT is no learner." in text
+    assert "**Unfit learners**: DKT is no learner." in markdown(found)
+    assert "| The task (unfit learners) |" in markdown(found)
+    assert "nfit learners" not in markdown(rank(rows(), [TASK], PLAN))
 
 
 def test_the_rival_can_be_named() -> None:
