@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from ..envs.observer import Observation, Space
@@ -48,10 +49,16 @@ class EpsilonGreedy(Agent):
         self._arms = Arms.none(self.levels, self.space.n_activities)
 
     def behave(self) -> Policy:
-        return EpsilonGreedyPolicy(self.space, self._arms.mean.clone(), self.epsilon, self.per_minute)
+        return self._policy(self.epsilon)
 
     def decide(self) -> Policy:
-        return EpsilonGreedyPolicy(self.space, self._arms.mean.clone(), 0.0, self.per_minute)
+        return self._policy(0.0)
+
+    def _policy(self, epsilon: float) -> Policy:
+        arms = self._arms
+        usual = arms.total.sum() / arms.tries.sum().clamp_min(1e-9)  # what an arm never tried is taken to be worth
+        mean = torch.where(arms.tries > 0, arms.mean, usual)
+        return EpsilonGreedyPolicy(self.space, mean, epsilon, self.per_minute)
 
     def learn(self, steps: Steps, seed: int) -> dict[str, float]:
         levels, action, reward = trials(steps, self.levels)

@@ -192,7 +192,7 @@ def parity(observer: Observer, policy: Policy, written: bytes, learners: int = 8
     Both walk on with their own beliefs, so errors may add up; people override and veto on the way. inf when a mask
     differs.
     """
-    rng = np.random.default_rng(0)
+    rng, draws = np.random.default_rng(0), torch.Generator().manual_seed(0)
     run, count = session(written), len(observer.catalog.activities)
     names = [output.name for output in run.get_outputs()]
     record = map_tensors(lambda t: t.expand(learners, *t.shape[1:]).contiguous(), start(observer))
@@ -206,7 +206,7 @@ def parity(observer: Observer, policy: Policy, written: bytes, learners: int = 8
         with torch.no_grad():
             record, answer = serve(observer, policy, record, event)
         worst = max(worst, *(_apart(found[name], tensor.numpy()) for name, tensor in answer._asdict().items()))
-        activity = torch.multinomial(answer.probabilities, 1)[:, 0]
+        activity = torch.multinomial(answer.probabilities, 1, generator=draws)[:, 0]
         event = Event(
             days=torch.from_numpy(rng.choice([0.0, 0.01, 1.0, 9.5], learners)).float(),
             activity=torch.where(torch.from_numpy(rng.random(learners) < 0.1), -1, activity),

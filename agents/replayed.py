@@ -12,7 +12,7 @@ from torch import Tensor
 from ..data.catalog import Catalog
 from ..data.log import Log
 from ..envs.classroom import World
-from ..envs.observer import Observer, Record, Space
+from ..envs.observer import DAY, Observer, Record, Space
 from ..envs.rng import Rng
 from ..envs.rows import pick
 from ..envs.student import Context, Response, Student
@@ -48,8 +48,8 @@ class Believed(Student):
     def answer(self, state: Any, activity: Tensor, rng: Rng) -> NoReturn:
         raise RuntimeError("real learners answer when they do")
 
-    def elapse(self, state: Any, days: Tensor, rng: Rng) -> NoReturn:
-        raise RuntimeError("the belief of real learners is the observer's affair")
+    def elapse(self, state: Record, days: Tensor, rng: Rng) -> Record:
+        return self.observer.elapse(state, days)
 
 
 def replayed(world: World, log: Log, seed: int, learners: int) -> Logged:
@@ -122,10 +122,13 @@ def _session(
         minutes = torch.where(torch.isfinite(took[rows]), took[rows].float(), typical)
         after = observer.update(record, action, correct, minutes, yes)
         goes_on = alive & (t + 1 < length)
+        gap = torch.zeros_like(minutes)
         if sequences.timed:
             gap = torch.where(goes_on, days[rows + goes_on.long()] - days[rows], 0.0).float()
+            gap = (gap - minutes / DAY).clamp_min(0.0)  # from one answer to the next: the minutes are in it
             after = observer.elapse(after, gap)
-        response = Response(correct, minutes, yes, ~yes)
+        spent = after.minutes_used
+        response = Response(correct, minutes, yes, ~goes_on, gap, spent=spent, day=after.day)
         reward = torch.zeros(len(index))
         for name, weight in world.reward.items():
             if weight:

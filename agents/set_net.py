@@ -87,6 +87,11 @@ class SetPolicy(Policy):
 
         ValueError when the tracer there tells something else of a learner than the one it was trained on.
         """
+        if _of_learner(space) != _of_learner(self.space):
+            raise ValueError(
+                f"this policy was trained with {_of_learner(self.space)} numbers about a learner alone, and here there "
+                f"are {_of_learner(space)}: the same number of roles and the same context are needed"
+            )
         if _channels(space) != _channels(self.space):
             raise ValueError(
                 f"this policy was trained with {_channels(self.space)} columns of belief per skill and per learner, "

@@ -20,7 +20,7 @@ class ThompsonPolicy(Policy):
     """The share of the draws in which an allowed activity is worth most; it is sampled by these probabilities."""
 
     space: Space
-    draws: Tensor  # (M, L, A), worths drawn from the posterior
+    draws: Tensor  # (M, L, A), rewards drawn from the posterior
     per_minute: bool
 
     def __call__(self, observation: Observation) -> Tensor:
@@ -56,11 +56,15 @@ class Thompson(Agent):
             raise ValueError(f"Thompson: draws is {self.draws}; give 1 or more")
         self._arms = Arms.none(self.levels, self.space.n_activities)
 
+    def _scale(self) -> tuple[float, float]:
+        """Return the lowest reward met and how far the highest lies above it; 0 and 1 before any."""
+        low, high = self._range
+        return (low, high - low) if high >= low else (0.0, 1.0)
+
     def _posterior(self) -> tuple[Tensor, Tensor]:
         """Return (L, A) successes and failures, each with the 1 of an even prior."""
-        low, high = self._range
+        low, size = self._scale()
         count, total = self._arms
-        size = high - low
         right = (total - low * count) / size if size > 0 else 0.5 * count
         return 1.0 + right.clamp_min(0.0), 1.0 + (count - right).clamp_min(0.0)
 
@@ -68,11 +72,13 @@ class Thompson(Agent):
         right, wrong = self._posterior()
         chance = np.random.default_rng(derive(self.seed, "thompson", self._batches))
         drawn = chance.beta(right.numpy(), wrong.numpy(), (self.draws, *right.shape))
-        return ThompsonPolicy(self.space, torch.from_numpy(drawn).float(), self.per_minute)
+        low, size = self._scale()
+        return ThompsonPolicy(self.space, (low + size * torch.from_numpy(drawn)).float(), self.per_minute)
 
     def decide(self) -> Policy:
         right, wrong = self._posterior()
-        return ThompsonPolicy(self.space, (right / (right + wrong)).float()[None], self.per_minute)
+        low, size = self._scale()
+        return ThompsonPolicy(self.space, (low + size * right / (right + wrong)).float()[None], self.per_minute)
 
     def learn(self, steps: Steps, seed: int) -> dict[str, float]:
         levels, action, reward = trials(steps, self.levels)

@@ -56,7 +56,7 @@ class ZPDES(Policy):
         """Return the weights (B, A) and the open groups (B, G) after answers (B, W), -1 where there was none."""
         group = self._group
         n, a, groups = len(activity), len(group), int(group.max()) + 1
-        half = max(1, self.memory // 2)
+        half = max(1, self.memory // 2)  # of each half, answers not yet given count as wrong: what is new is tried
         weight = torch.full((n, a), self.first_weight, device=activity.device)
         answers = torch.full((n, a, 2 * half), torch.nan, device=activity.device)  # of each activity, oldest first
         recent = torch.full((n, groups, 2 * half), torch.nan, device=activity.device)  # of each group

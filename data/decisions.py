@@ -25,7 +25,7 @@ REQUIRED = ("learner", "activity", "propensity")
 TEXT = ("learner", "episode", "activity", "delivered", "role", "policy", "last")
 LISTS = ("allowed", "probabilities", "vetoed", "goal", "past", "past_correct")
 NUMBERS = ("step", "time", "propensity", "correct", "minutes", "days", "minutes_budget")
-FLAGS = ("override", "accepted")
+FLAGS = {"override": False, "accepted": True}  # and what a blank stands for
 # What a column holds where the log has none.
 BLANK = {"correct": np.nan, "minutes": 0.0, "days": 0.0, "minutes_budget": np.inf, "time": np.nan}
 
@@ -75,7 +75,7 @@ class Decisions:
                 out[name] = rows.numbers(frame[name], name)
         for name in FLAGS:
             if name in frame:
-                out[name] = rows.flags(frame[name], name)
+                out[name] = rows.flags(frame[name], name, FLAGS[name])
         for name in LISTS:
             if name in frame:
                 out[name] = frame[name]
@@ -94,8 +94,14 @@ class Decisions:
         if "step" not in clean:
             clean["step"] = clean.groupby(_session(clean), sort=False).cumcount().astype(np.float64)
             notes = ("no steps: the order of the rows is taken as time",)
-        order = np.lexsort((clean["step"].to_numpy(), pd.factorize(_session(clean))[0]))
-        made = cls(clean.iloc[order].reset_index(drop=True), catalog, stem(Path(file)), notes)
+        session, step = pd.factorize(_session(clean))[0], clean["step"].to_numpy()
+        rows.refuse(np.isnan(step), "step", "no step", "Number all decisions, or leave the column out.")
+        order = np.lexsort((step, session))
+        clean = clean.iloc[order].reset_index(drop=True)
+        if "days" not in clean and "time" in clean:
+            clean["days"] = _pauses(clean, session[order])
+            notes = (*notes, "no days: the time between decisions, less the minutes, is taken for them")
+        made = cls(clean, catalog, stem(Path(file)), notes)
         made._check_lists(rows, order)
         return made
 
@@ -247,11 +253,12 @@ class _Rows:
         self.refuse(np.isnan(values) & told.to_numpy(), name, "is not a number", "Correct the row.")
         return values
 
-    def flags(self, column: pd.Series, name: str) -> NDArray[np.bool_]:
+    def flags(self, column: pd.Series, name: str, blank: bool) -> NDArray[np.bool_]:
         words = column.astype("str").str.strip().str.lower()
-        yes, no = words.isin(["true", "1", "1.0", "yes"]), words.isin(["false", "0", "0.0", "no", "", "nan", "none"])
-        self.refuse(~(yes | no).to_numpy(), name, "is neither true nor false", "Write true or false.")
-        return yes.to_numpy(np.bool_)
+        empty = column.isna() | words.isin(["", "nan", "none"])
+        yes, no = words.isin(["true", "1", "1.0", "yes"]), words.isin(["false", "0", "0.0", "no"])
+        self.refuse(~(yes | no | empty).to_numpy(), name, "is neither true nor false", "Write true or false.")
+        return np.where(empty, blank, yes).astype(np.bool_)
 
 
 def _known(column: object, catalog: Catalog, key: str, rows: _Rows, blank: bool) -> None:
@@ -261,6 +268,15 @@ def _known(column: object, catalog: Catalog, key: str, rows: _Rows, blank: bool)
         first = str(names[bad].iloc[0])
         fix = did_you_mean(first, catalog.activity_ids) + "Use the catalogue of the policy that logged."
         rows.refuse(bad, key, f"unknown activity '{first}'" if bad.sum() == 1 else "unknown activity", fix)
+
+
+def _pauses(frame: pd.DataFrame, session: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (N,) days from the end of each activity to the next decision of the session; 0 where that is not known."""
+    time = frame["time"].to_numpy(np.float64)
+    spent = frame["minutes"].to_numpy(np.float64) if "minutes" in frame else np.zeros(len(frame))
+    pause = np.append(np.diff(time), 0.0) / 86400.0 - np.nan_to_num(spent) / 1440.0
+    last = np.append(np.diff(session) != 0, True)
+    return np.where(last | np.isnan(pause), 0.0, np.maximum(pause, 0.0))
 
 
 def _session(frame: pd.DataFrame) -> pd.Series:

@@ -56,7 +56,8 @@ class TimeBudget(Guard):
         return observer.minutes <= left[:, None]
 
     def over(self, observer: Observer, record: Record) -> Tensor:
-        return observer.minutes.min() > record.minutes_budget - record.minutes_used
+        shortest = torch.where(observer.offered, observer.minutes, torch.inf).amin(1)  # of each role
+        return shortest[record.role] > record.minutes_budget - record.minutes_used
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data.catalog import Catalog
 from .guards import Guard
-from .rows import to_device
+from .rows import pick, to_device
 from .skills import Padded, depths_of, leads_of, skills_of
 from .student import Context
 from .tracer import Evidence, Tracer
@@ -277,22 +277,26 @@ class Observer:
         return torch.cat([role, times, torch.stack([record.taken, share, near], 1)], 1)
 
     def update(self, record: Record, activity: Tensor, correct: Tensor, minutes: Tensor, accepted: Tensor) -> Record:
-        """Return the records after each learner was given `activity`; a declined one leaves only its time and answer.
+        """Return the records after each learner was given `activity`; a declined one leaves only its time.
 
         An override is used up by the activity it chose.
         """
         belief = self.tracer.update(record.belief, Evidence(activity, correct))
+        if torch.compiler.is_exporting() or not bool(accepted.all()):  # nothing was answered: nothing is learnt of them
+            belief = pick(accepted, belief, record.belief)
+        day = record.day + minutes / DAY
+        same_week = torch.floor(day / WEEK) == torch.floor(record.day / WEEK)
         return record._replace(
             belief=belief,
-            history=self._lived(record.history, activity, correct, accepted),
+            history=self._lived(record.history, activity, correct, accepted, minutes / DAY),
             last=torch.where(accepted, activity, record.last),
-            last_correct=correct,
+            last_correct=torch.where(accepted, correct, record.last_correct),
             step=record.step + 1,
             minutes_used=record.minutes_used + minutes,
             override=torch.where(record.override == activity, NOBODY, record.override),
-            day=record.day + minutes / DAY,
+            day=day,
             sitting=record.sitting + minutes,
-            week=record.week + minutes,
+            week=torch.where(same_week, record.week, 0.0) + minutes,
             taken=accepted.to(minutes.dtype),
         )
 
@@ -310,12 +314,12 @@ class Observer:
             week=torch.where(same_week, record.week, 0.0),
         )
 
-    def _lived(self, history: History, activity: Tensor, correct: Tensor, accepted: Tensor) -> History:
-        at = activity[:, None]
+    def _lived(self, history: History, activity: Tensor, correct: Tensor, accepted: Tensor, days: Tensor) -> History:
+        at, ago = activity[:, None], history.since + days[:, None]
         took = accepted[:, None]
         right = took & (correct >= 0.5)[:, None]
         once, well = took.int(), right.int()
-        streak, since = history.streak.gather(1, at), history.since.gather(1, at)
+        streak, since = history.streak.gather(1, at), ago.gather(1, at)
         streak = torch.where(took, (streak + 1) * well, streak)
         recent, recent_correct = history.recent, history.recent_correct
         if self.window:
@@ -327,7 +331,7 @@ class Observer:
             attempts=history.attempts.scatter_add(1, at, once),
             right=history.right.scatter_add(1, at, well),
             streak=history.streak.scatter(1, at, streak),
-            since=history.since.scatter(1, at, torch.where(took, 0.0, since)),
+            since=ago.scatter(1, at, torch.where(took, 0.0, since)),
             recent=recent,
             recent_correct=recent_correct,
         )

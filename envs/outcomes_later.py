@@ -63,8 +63,8 @@ class Retention(Outcome):
 class Shaping(Outcome):
     """discount * potential(after) - potential(before), the potential being what would be kept after `days`.
 
-    Added to any reward it leaves the best policy what it was (Ng, Harada and Russell 1999, theorem 1); a help for
-    learning, not a result, so reports keep it apart.
+    Where a session is over the potential is 0, so that, added to any reward, it leaves the best policy what it was (Ng,
+    Harada and Russell 1999, theorem 1); a help for learning, not a result, so reports keep it apart.
     """
 
     days: float = 30.0
@@ -74,7 +74,7 @@ class Shaping(Outcome):
     is_outcome: ClassVar[bool] = False
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
-        kept = _goal_mean(student, after, student.kept(after, self.days))
+        kept = _goal_mean(student, after, student.kept(after, self.days)) * ~response.finished
         return self.discount * kept - _goal_mean(student, before, student.kept(before, self.days))
 
 

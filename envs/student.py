@@ -75,7 +75,10 @@ class Student(ABC):
         """Return (B, K) in [0, 1], the true mastery of each skill; for outcomes and reports, never for agents."""
 
     def kept(self, state: State, days: float | Tensor) -> Tensor:
-        """Return (B, K), the true mastery after `days` without teaching, spent by every learner with the same luck."""
+        """Return (B, K), the true mastery to be expected after `days` without teaching.
+
+        As it stands for learners whose absences hold no chance; others say what to expect on average.
+        """
         role = self.context(state).role
         nobody = torch.zeros_like(role)
         away = torch.zeros(role.shape, device=role.device) + days

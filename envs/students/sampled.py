@@ -98,5 +98,10 @@ class SampledStudent(Student):
         belief = self.tracer.elapse(state.belief, days)
         return state._replace(belief=self.tracer.settle(belief, rng, Purpose.ELAPSE))
 
+    def kept(self, state: SampledState, days: float | Tensor) -> Tensor:
+        """Return (B, K), the mastery to be expected after `days`; chance decides what is lost, so nothing is drawn."""
+        away = torch.zeros_like(state.goal[:, 0]) + days
+        return self.tracer.mastery(self.tracer.elapse(state.belief, away))
+
     def mastery(self, state: SampledState) -> Tensor:
         return self.tracer.mastery(state.belief)

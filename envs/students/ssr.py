@@ -159,10 +159,14 @@ class SSR(Student):
         return guess + (p - guess) * torch.where(lesson.n_skills == 1, apart, torch.ones_like(apart))
 
     def kept(self, state: SSRState, days: float | Tensor) -> Tensor:
-        """Return (B, K), the mastery after `days` without teaching; without use at work only time matters."""
-        if self.job_use > 0.0:
-            return super().kept(state, days)
-        return self.mastery(state._replace(now=state.now + days))
+        """Return (B, K), the mastery to be expected after `days` without teaching, used at work or not."""
+        away = torch.zeros_like(state.now) + days
+        later = state._replace(now=state.now + away)
+        if self.job_use <= 0.0:
+            return self.mastery(later)
+        p_use = self._p_use(later, away)
+        everybody = torch.ones_like(p_use, dtype=torch.bool)
+        return p_use * self.mastery(self._used(later, everybody)) + (1.0 - p_use) * self.mastery(later)
 
     def bridged(self, state: SSRState) -> Tensor:
         return state.transfer
@@ -196,7 +200,7 @@ class SSR(Student):
         graded = lesson.kind.trials > 0
         checked = (u[4] < p_check(self.memory, lesson, slots, state.now + minutes / DAY)).float()
         share = mind.right / lesson.kind.trials.clamp_min(1)
-        correct = torch.where(graded & taken, share, checked)
+        correct = torch.where(graded, share, checked) * taken  # who does nothing shows nothing
         slow = torch.where(graded, 1.0 + (lesson.kind.slow - 1.0) * (1.0 - share), torch.ones_like(share))
         minutes = minutes * torch.where(taken, slow, torch.full_like(slow, 1e-3))
         after = self._after(state, activity, lesson, slots, mind, taken, minutes)
@@ -258,10 +262,17 @@ class SSR(Student):
 
     def _at_work(self, state: SSRState, days: Tensor, rng: Rng) -> SSRState:
         """Return the states after goal skills were used at work at most once, just now."""
-        t = self.on(days.device)
-        p_use = -torch.expm1(-self.job_use / WEEK * days)[:, None] * self.mastery(state)
         u = rng.uniform(Purpose.ELAPSE, state.strength.shape[1], block=1).contiguous()
-        used = (u < p_use) & (t.goals[state.role] > 0)
+        return self._used(state, u < self._p_use(state, days))
+
+    def _p_use(self, state: SSRState, days: Tensor) -> Tensor:
+        """Return (B, K), the chance that each skill was used at work in the last `days`; only goal skills are."""
+        chance = -torch.expm1(-self.job_use / WEEK * days)[:, None] * self.mastery(state)
+        return chance * (self.on(days.device).goals[state.role] > 0)
+
+    def _used(self, state: SSRState, used: Tensor) -> SSRState:
+        """Return the states after the skills `used` (B, K) were used, just now."""
+        t = self.on(used.device)
         since = state.now[:, None] - state.seen
         reach = self.memory.reach(since, state.stability)
         effort = self.memory.effort(since, reach, torch.full_like(reach, 0.83))
@@ -283,8 +294,9 @@ class SSR(Student):
     def _takes(self, state: SSRState, lesson: Lesson, minutes: Tensor) -> Tensor:
         """Return (B,) bool, whether the activity is taken up."""
         wanted = minutes * lesson.kind.coach
-        busy = (state.coach + wanted > 60.0 * self.coach_hours) | (state.now - state.coached < self.coach_days)
-        no_coach = (lesson.kind.hold > 0) & (wanted > 0) & busy
+        spent = state.coach + wanted > 60.0 * self.coach_hours
+        soon = (lesson.kind.hold > 0) & (state.now - state.coached < self.coach_days)
+        no_coach = (wanted > 0) & (spent | soon)
         return ~state.left & ~(state.phone & ~lesson.kind.mobile) & ~no_coach
 
     def _after(
@@ -307,17 +319,19 @@ class SSR(Student):
             todo = todo & ~((torch.arange(t.n_mandatory, device=place.device) == place[:, None]) & done[:, None])
         coached = (kind.hold > 0) & taken
         bridged = (kind.transfer * taken)[:, None] * lesson.real
+        now = state.now + minutes / DAY
+        same_week = torch.floor(now / WEEK) == torch.floor(state.now / WEEK)
         return state._replace(
             **learnt,
             transfer=state.transfer.scatter_add(1, lesson.skill, bridged),
             cue=mind.cue,
             todo=todo,
             overconfidence=torch.where(taken & (kind.hold > 0), 0.7 * state.overconfidence, state.overconfidence),
-            now=state.now + minutes / DAY,
+            now=now,
             success=mind.success,
             engagement=state.engagement + kind.lift * taken,
             session=state.session + minutes,
-            week=state.week + minutes,
+            week=torch.where(same_week, state.week, 0.0) + minutes,
             coach=state.coach + minutes * kind.coach * taken,
             coached=torch.where(coached, state.now, state.coached),
             acceptance=state.acceptance + kind.bond * taken,

@@ -125,7 +125,7 @@ def attempt(
         strength,
         stability,
         torch.where(won | lost, now, slots.seen),
-        torch.where(won, count + 1, count).to(slots.grown.dtype),
+        torch.where(won, count + 1, count).clamp_max(100).to(slots.grown.dtype),
         (slots.exposed + (chosen & (kind.study > 0)[:, None])).clamp_max(100).to(slots.exposed.dtype),
         torch.where(chosen, slots.belief + DOUBT * (correct[:, None] - slots.belief), slots.belief),
     )

@@ -185,14 +185,18 @@ def test_history_keeps_what_schedulers_need(programme: Catalog) -> None:
     assert seen.attempts.tolist() == [[0, 4, 1, 0, 0, 0, 0]]
     assert seen.right.tolist() == [[0, 3, 0, 0, 0, 0, 0]]
     assert seen.streak.tolist() == [[0, 1, 0, 0, 0, 0, 0]]
-    assert seen.since.tolist() == [[math.inf, 2.0, 6.0, *[math.inf] * 4]]
+    each = 7.0 / 1440.0  # days that each activity takes; they count as much as pauses
+    assert seen.since.tolist() == [[math.inf, *(pytest.approx(d) for d in (2 + each, 6 + 3 * each)), *[math.inf] * 4]]
     assert (seen.recent.tolist(), seen.recent_correct.tolist()) == ([[2, 1, 1]], [[pytest.approx(0.4), 0.0, 0.5]])
 
 
-def test_a_declined_activity_leaves_its_time_and_answer_alone(programme: Catalog) -> None:
-    """It is not done: it opens nothing that waits for it, and the learner stands where the learner stood."""
+def test_a_declined_activity_leaves_its_time_alone(programme: Catalog) -> None:
+    """It is not done: it opens nothing that waits for it, tells nothing, and the learner stands where they stood."""
     observer = observer_of(programme)
-    record = given_to(observer, given_to(observer, fresh(observer), [2]), [0], accepted=False)
+    before = given_to(observer, fresh(observer), [2], correct=0.25)
+    record = given_to(observer, before, [0], accepted=False)
+    assert torch.equal(observer.tracer.mastery(record.belief), observer.tracer.mastery(before.belief))
+    assert record.last_correct.tolist() == [0.25]
     assert (record.last.tolist(), record.history.attempts.tolist()) == ([2], [[0, 0, 1, 0, 0, 0, 0]])
     assert (record.step.tolist(), record.minutes_used.tolist()) == ([2], [14.0])
 
