@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
@@ -20,8 +20,6 @@ def map_tensors(function: Callable[..., Tensor], *records: R) -> R:
     if isinstance(first, tuple):
         values = [map_tensors(function, *parts) for parts in zip(*records, strict=True)]
         return type(first)(*values) if hasattr(first, "_fields") else type(first)(values)
-    if isinstance(first, Mapping):
-        return {name: map_tensors(function, *(r[name] for r in records)) for name in first}  # type: ignore[index, return-value]
     if dataclasses.is_dataclass(first) and not isinstance(first, type):
         names = [f.name for f in dataclasses.fields(first) if f.init]
         changes = {name: map_tensors(function, *(getattr(r, name) for r in records)) for name in names}
