@@ -56,8 +56,8 @@ class TimeBudget(Guard):
         return observer.minutes <= left[:, None]
 
     def over(self, observer: Observer, record: Record) -> Tensor:
-        shortest = torch.where(observer.offered, observer.minutes, torch.inf).amin(1)  # of each role
-        return shortest[record.role] > record.minutes_budget - record.minutes_used
+        shortest = torch.where(observer.offered, observer.minutes, torch.inf).amin(1)[record.role]
+        return (shortest > record.minutes_budget - record.minutes_used) | torch.isinf(shortest)
 
 
 @dataclass(frozen=True)

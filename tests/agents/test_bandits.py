@@ -1,6 +1,7 @@
 """Bandits: the probes that bandits can pass, their statistics by hand, and that probabilities are what is sampled."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from trailmark.agents.thompson import Thompson, ThompsonPolicy
 from trailmark.agents.ucb1 import UCB1, UCB1Policy
 from trailmark.envs.classroom import Classroom, World
 from trailmark.envs.observer import Observation, Space
+from trailmark.envs.worlds import onboarding_world
 
 Probe = Callable[..., World]
 See = Callable[..., Observation]
@@ -92,6 +94,30 @@ def test_with_levels_an_activity_is_worth_what_it_was_at_that_repetition(probe: 
     assert torch.equal(agent.decide()(room.observation).argmax(1), torch.zeros(4, dtype=torch.int64))
     room.step(torch.zeros(4, dtype=torch.int64))
     assert torch.equal(agent.decide()(room.observation).argmax(1), torch.ones(4, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("make", plain)
+def test_losses_are_compared_as_losses(make: type) -> None:
+    """Costs of -1 in a minute and -.5 in two: a minute of the second costs a quarter."""
+    world = onboarding_world()
+    space = replace(world.observer.space, minutes=torch.tensor([1.0, 2.0]), n_activities=2)
+    agent = make(space, levels=1)
+    n = 4000
+    action = (torch.arange(n) % 2)[:, None]
+    reward = torch.where(action == 0, -1.0, -0.5)
+    mask = torch.ones(n, 1, 2, dtype=torch.bool)
+    features = torch.zeros(n, 2, space.n_features)
+    yes = torch.ones(n, 1, dtype=torch.bool)
+    agent.learn(Steps(features, mask, action, torch.full((n, 1), 0.5), reward, yes, yes), 0)
+    seen = Observation(features[:1, 0], mask[:1, 0], torch.zeros(1, dtype=torch.bool))
+    assert agent.decide()(seen)[0].tolist() == [0.0, 1.0]
+
+
+def test_an_arm_never_tried_is_taken_for_the_usual(space: Space, see: See) -> None:
+    agent = EpsilonGreedy(space, epsilon=0.0, levels=1, per_minute=False)
+    agent._arms = agent._arms.add(torch.zeros(3).long(), torch.tensor([0, 0, 1]), torch.tensor([-1.0, -1.0, -0.25]))
+    seen = see(space, [[0.5] * 3], [[1] * 3], [[1] * 5])
+    assert agent.decide()(seen)[0].tolist() == [0.0, 1.0, 0.0, 0.0, 0.0]
 
 
 def test_levels_need_a_history(space: Space, see: See) -> None:

@@ -91,3 +91,24 @@ def test_missing_columns_are_named() -> None:
         Decisions.from_frame(frame().drop(columns="propensity"), CATALOG)
     with pytest.raises(DataError, match=r"no column 'rewrd' for the reward.*'reward'"):
         Decisions.from_frame(frame(), CATALOG).column("rewrd", "the reward")
+
+
+def test_time_between_decisions_stands_for_days_where_none_are_told() -> None:
+    times = [86400.0 * 3 + 600.0, 0.0, 0.0]  # b's second decision, a's only one, b's first
+    log = Decisions.from_frame(frame(time=times, minutes=[5.0, 5.0, 10.0]), CATALOG)
+    assert log.numbers("days").tolist() == pytest.approx([3.0, 0.0, 0.0])
+    assert "no days: the time between decisions" in log.notes[-1]
+    told = Decisions.from_frame(frame(time=times, days=[0.0, 0.0, 2.0]), CATALOG)
+    assert told.numbers("days").tolist() == [2.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("blank", ["", None, float("nan")])
+def test_a_blank_is_taken_up_and_nobodys_choice(blank: object) -> None:
+    log = Decisions.from_frame(frame(accepted=["no", blank, "yes"], override=["yes", blank, "no"]), CATALOG)
+    assert log.flags("accepted", True).tolist() == [True, False, True]
+    assert log.override.tolist() == [False, True, False]
+
+
+def test_steps_are_numbered_all_or_not_at_all() -> None:
+    with pytest.raises(DataError, match="no step"):
+        Decisions.from_frame(frame(step=[1.0, float("nan"), 0.0]), CATALOG)

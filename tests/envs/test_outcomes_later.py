@@ -210,6 +210,9 @@ def test_shaping_discounts_what_comes(student: SSR) -> None:
     torch.testing.assert_close(shaped, 0.9 * level(room.state) - level(start))
     whole = Shaping(30.0, 1.0)(student, start, start, moment.response, room.state)
     torch.testing.assert_close(whole, Retention(30.0)(student, start, start, moment.response, room.state))
+    last = moment.response._replace(finished=torch.ones(50, dtype=torch.bool))
+    at_the_end = Shaping(30.0, 1.0)(student, start, start, last, room.state)
+    torch.testing.assert_close(at_the_end, -level(start))  # so whole sessions earn the same, whatever is done in them
 
 
 def test_time_away_is_what_learners_say(student: SSR) -> None:

@@ -15,6 +15,7 @@ import trailmark.configs
 from trailmark.data.catalog import Activity, Catalog, Skill
 from trailmark.envs.pack import load, save
 from trailmark.envs.rng import Rng
+from trailmark.envs.rows import take
 from trailmark.envs.student import Student
 from trailmark.envs.students.ssr import SSR
 from trailmark.envs.students.ssr_acquisition import Acquisition
@@ -425,3 +426,51 @@ def test_activities_of_several_skills_teach_all_and_only_those() -> None:
         for k in range(3):
             target = expected if k in skills else torch.zeros(500)
             torch.testing.assert_close(grown[:, k], target, rtol=1e-3, atol=1e-5)
+
+
+def test_drilling_one_skill_never_makes_it_permanent() -> None:
+    """Growth within a half day wears off however often it is counted: 200 quizzes in a row stay what 60 are."""
+    visit, student = Visit.of(still(), 50, 0), still()
+    for _ in range(60):
+        visit, _ = visit.give(first_of("quiz"))
+    some = visit.mastery()[:, 0], student.kept(visit.state, 365.0)[:, 0]
+    for _ in range(140):
+        visit, _ = visit.give(first_of("quiz"))
+    later = student.kept(visit.state, 365.0)[:, 0]
+    assert float(visit.state.grown.max()) <= 100
+    assert float(visit.state.stability.max()) < 3650
+    assert float((later - some[1]).mean()) < 0.1
+
+
+def test_who_declines_shows_nothing(onboarding: SSR) -> None:
+    visit = walk(onboarding, 200, 3)
+    gone = replace(visit, state=visit.state._replace(left=torch.ones(200, dtype=torch.bool)))
+    _, response = gone.give(0)
+    assert not bool(response.accepted.any())
+    assert float(response.correct.max()) == 0.0
+
+
+def test_a_check_in_costs_coach_hours_too(onboarding: SSR) -> None:
+    catalog = onboarding.catalog
+    assert catalog is not None
+    t = onboarding.on(torch.device("cpu"))
+    talks = [i for i, a in enumerate(catalog.activities) if a.kind == "check-in"]
+    assert talks
+    none = replace(onboarding, coach_hours=0.0)
+    visit = Visit.of(none, 300, 0)
+    for _ in range(5):
+        visit, response = visit.give(talks[0])
+        assert not bool(response.accepted.any())
+    assert float(visit.state.coach.max()) == 0.0
+    assert t.minutes[talks[0]] > 0
+
+
+def test_use_at_work_is_expected_not_drawn() -> None:
+    """What is kept with use at work lies between never and always used, and is the average over many lives."""
+    student = replace(SSR().fit(None, None), job_use=0.5)
+    visit = walk(student, 4, 6)
+    many = 3000
+    one = take(visit.state, torch.zeros(many, dtype=torch.int64))
+    lived = student.elapse(one, torch.full((many,), 30.0), Rng.enrol(5, 0, many))
+    average = student.mastery(lived).mean(0)
+    torch.testing.assert_close(average, student.kept(take(one, slice(0, 1)), 30.0)[0], atol=0.01, rtol=0)

@@ -20,6 +20,7 @@ import trailmark.envs.students
 import trailmark.envs.tracers
 from trailmark.data.catalog import Catalog
 from trailmark.data.log import Log
+from trailmark.data.sources.sample import Sample
 from trailmark.envs.classroom import Classroom, Moment, Pace, World
 from trailmark.envs.guards import Offered, Prerequisites, TimeBudget
 from trailmark.envs.observer import Observer
@@ -299,3 +300,15 @@ def test_without_log_or_catalogue_it_says_so(log: Log) -> None:
         SampledStudent(Tally()).fit(None, None)
     with pytest.raises(RuntimeError, match="no catalogue yet"):
         SampledStudent(Tally()).enrol(Rng.enrol(0, 0, 1))
+
+
+def test_what_bkt_learners_keep_is_an_expectation() -> None:
+    """Each skill is lost by a coin of each learner's own: on average that is what `kept` says."""
+    log, catalog = Sample().load()
+    student = SampledStudent(BKT(decays=True)).fit(log, catalog)
+    rng = Rng.enrol(1, 0, 4000)
+    state = student.enrol(rng)
+    expected = student.kept(state, 60.0).mean(0)
+    lived = student.mastery(student.elapse(state, torch.full((4000,), 60.0), rng)).mean(0)
+    torch.testing.assert_close(expected, lived, atol=0.03, rtol=0)
+    assert float((student.mastery(state).mean(0) - expected).max()) > 0.05, "time must matter for this to say anything"
