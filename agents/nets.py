@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
@@ -98,6 +98,12 @@ class NetPolicy(Policy):
     weights: tuple[Tensor, ...]  # of each layer, (out, in)
     biases: tuple[Tensor, ...]  # of each layer, (out,)
     tanh: bool = True
+
+    def after(self, width: Tensor, shift: Tensor) -> NetPolicy:
+        """Return the policy that sees `width` * features + `shift`, (F,) each, where this one sees features."""
+        first, *weights = self.weights
+        bias, *biases = self.biases
+        return replace(self, weights=(first * width, *weights), biases=(bias + first @ shift, *biases))
 
     def __call__(self, observation: Observation) -> Tensor:
         layers = tuple(zip(self.weights, self.biases, strict=True))

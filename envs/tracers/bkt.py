@@ -194,4 +194,3 @@ class BKT(Tracer):
 def _at(known: Tensor, index: Tensor) -> Tensor:
     """Return (B, C, M), `known` (B, C, K) at the skills `index` (B, M)."""
     return known.gather(2, index[:, None].expand(-1, known.shape[1], -1))
-
