@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..envs.observer import Space
 from ..envs.rng import derive
 from .agent import Agent, Policy, State, Steps
 from .encoder import Encoder, Net, seen
 from .nets import ActorCritic, NetPolicy, fast_half
-from .optimiser import load_adam, save_adam
+from .optimiser import descend, load_adam, save_adam
 from .returns import generalised_advantages
 from .surrogate import Surrogate
 
@@ -136,10 +136,7 @@ class PPO(Agent):
         loss, metrics = Surrogate.apply(
             self._net(features), mask, action, propensity, advantage, target, self.clip, self.entropy
         )
-        self._adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self._net.parameters(), self.max_norm)
-        self._adam.step()
+        descend(self._adam, loss, self.max_norm)
         found: Tensor = metrics
         return found
 
