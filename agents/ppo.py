@@ -16,7 +16,7 @@ from .optimiser import descend, load_adam, save_adam
 from .returns import generalised_advantages
 from .surrogate import Surrogate
 
-_STILL = 1e-6  # standard deviation of a feature that never varies
+_LEAST = 0.1  # standard deviation; what hardly varied at first may vary by 1 later
 
 
 @dataclass(eq=False)
@@ -29,8 +29,8 @@ class PPO(Agent):
     learning rate down to a tenth; 0 keeps it. `half` learns with bfloat16 matrix products where the CPU has them,
     from float32 weights: about twice as fast, and a machine with them learns other numbers than one without.
     Policies always act in float32. `standardise` shifts and scales features by mean and standard deviation of the first
-    steps it learns from (Andrychowicz et al. 2021, section 3.3), and leaves out those that never vary: fewer samples
-    where features differ in size or many are constant. With an `encoder` the network is the encoder's, and `hidden`,
+    steps it learns from (as Andrychowicz et al. 2021, section 3.3, but once): fewer samples are needed where features
+    differ in size or many are constant. With an `encoder` the network is the encoder's, and `hidden`,
     `shared`, `tanh`, `half` and `standardise` do not count.
     """
 
@@ -121,7 +121,7 @@ class PPO(Agent):
     def _measure(self, rows: Tensor) -> None:
         """Take shift and width from `rows` (N, F)."""
         std, mean = torch.std_mean(rows, 0, correction=0)
-        self._width = torch.where(std > _STILL, 1.0 / std.clamp_min(_STILL), 0.0)
+        self._width = 1.0 / std.clamp_min(_LEAST)
         self._shift = -mean * self._width
 
     def _scale(self, steps: Steps) -> float:
