@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,45 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (..., sum of parts) for inputs (..., n_in)."""
+        if x.dim() == 2 and torch.is_grad_enabled():
+            found: Tensor = Products.apply(x, self.tanh, *self.weights, *self.biases)
+            return found
         return run(self.layers(), x, self.tanh)
+
+
+class Products(torch.autograd.Function):
+    """The layers of an MLP on rows (N, n_in) with the gradient written out: one node, not a dozen; the same numbers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, tanh: bool, *parameters: Tensor) -> Tensor:
+        """Return (N, n_out); `parameters` are all weights, then all biases."""
+        n = len(parameters) // 2
+        weights = [p.to(x.dtype) for p in parameters[:n]]
+        inputs = [x]
+        for i, (weight, bias) in enumerate(zip(weights, parameters[n:], strict=True)):
+            x = torch.addmm(bias.to(x.dtype), inputs[-1], weight.t())
+            if i + 1 < n:
+                inputs.append(x.tanh_() if tanh else x.relu_())
+        ctx.save_for_backward(*weights, *inputs)
+        ctx.tanh, ctx.types = tanh, [p.dtype for p in parameters]
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        n = len(ctx.saved_tensors) // 2
+        weights, inputs = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
+        by_weight, by_bias = [], []
+        for i in reversed(range(n)):
+            by_weight.append(slope.t() @ inputs[i])
+            by_bias.append(slope.sum(0))
+            if i or ctx.needs_input_grad[0]:
+                slope = slope @ weights[i]
+            if i and ctx.tanh:
+                slope = torch.ops.aten.tanh_backward(slope, inputs[i])
+            elif i:
+                slope = torch.ops.aten.threshold_backward(slope, inputs[i], 0.0)
+        found = zip((*by_weight[::-1], *by_bias[::-1]), ctx.types, strict=True)
+        return (slope if ctx.needs_input_grad[0] else None), None, *(grad.to(kind) for grad, kind in found)
 
 
 def run(layers: Layers, x: Tensor, tanh: bool) -> Tensor:
@@ -98,6 +137,12 @@ class NetPolicy(Policy):
     weights: tuple[Tensor, ...]  # of each layer, (out, in)
     biases: tuple[Tensor, ...]  # of each layer, (out,)
     tanh: bool = True
+
+    def after(self, width: Tensor, shift: Tensor) -> NetPolicy:
+        """Return the policy that sees `width` * features + `shift`, (F,) each, where this one sees features."""
+        first, *weights = self.weights
+        bias, *biases = self.biases
+        return replace(self, weights=(first * width, *weights), biases=(bias + first @ shift, *biases))
 
     def __call__(self, observation: Observation) -> Tensor:
         layers = tuple(zip(self.weights, self.biases, strict=True))

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..envs.observer import Space
 from ..envs.rng import derive
 from .agent import Agent, Policy, State, Steps
 from .encoder import Encoder, Net, seen
-from .nets import ActorCritic, fast_half
-from .optimiser import load_adam, save_adam
+from .nets import ActorCritic, NetPolicy, fast_half
+from .optimiser import descend, load_adam, save_adam
 from .returns import generalised_advantages
 from .surrogate import Surrogate
+
+_LEAST = 0.1  # standard deviation; what hardly varied at first may vary by 1 later
 
 
 @dataclass(eq=False)
@@ -26,8 +28,10 @@ class PPO(Agent):
     any size. Masked activities have probability 0 in acting and in learning. `anneal` learning calls bring the
     learning rate down to a tenth; 0 keeps it. `half` learns with bfloat16 matrix products where the CPU has them,
     from float32 weights: about twice as fast, and a machine with them learns other numbers than one without.
-    Policies always act in float32. With an `encoder` the network is the encoder's, and `hidden`, `shared`, `tanh`
-    and `half` do not count.
+    Policies always act in float32. `standardise` shifts and scales features by mean and standard deviation of the first
+    steps it learns from (as Andrychowicz et al. 2021, section 3.3, but once): fewer samples are needed where features
+    differ in size or many are constant. With an `encoder` the network is the encoder's, and `hidden`,
+    `shared`, `tanh`, `half` and `standardise` do not count.
     """
 
     space: Space
@@ -36,6 +40,7 @@ class PPO(Agent):
     shared: bool = True
     tanh: bool = False
     half: bool = True
+    standardise: bool = False
     rate: float = 3e-3
     anneal: int = 0
     discount: float = 1.0
@@ -49,6 +54,8 @@ class PPO(Agent):
     encoder: Encoder | None = None
     _net: Net = field(init=False)
     _adam: torch.optim.Adam = field(init=False)
+    _width: Tensor = field(init=False)  # of each feature, what it is multiplied with
+    _shift: Tensor = field(init=False)  # and what is added then
     _updates: int = field(init=False, default=0)
     _spread: float = field(init=False, default=0.0)  # running mean of squared returns
 
@@ -60,17 +67,23 @@ class PPO(Agent):
         else:
             self._net = self.encoder.build(self.space, generator)
         self._adam = torch.optim.Adam(self._net.parameters(), self.rate, eps=1e-5, fused=True)
+        self._width, self._shift = torch.ones(n_in), torch.zeros(n_in)
 
     def behave(self) -> Policy:
-        return self._net.policy()
+        return self.decide()
 
     def decide(self) -> Policy:
-        return self._net.policy()
+        policy = self._net.policy()
+        return policy.after(self._width, self._shift) if isinstance(policy, NetPolicy) and self.standardise else policy
 
     def learn(self, steps: Steps, seed: int) -> dict[str, float]:
         if not bool(steps.alive.any()):
             return {}
         features = seen(self.encoder, self.space, steps)
+        if self.standardise and self.encoder is None:
+            if self._updates == 0:
+                self._measure(features[:, :-1][steps.alive])
+            features = torch.addcmul(self._shift, features, self._width)
         if self.half and self.encoder is None and fast_half():  # encoders need counts and numbers of activities exactly
             features = features.to(torch.bfloat16)
         by_time = features.transpose(0, 1).flatten(0, 1)  # as `gather` lays them out: no copy
@@ -105,6 +118,12 @@ class PPO(Agent):
         policy_loss, value_loss, entropy, clipped = (sums / n).tolist()
         return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy, "clipped": clipped}
 
+    def _measure(self, rows: Tensor) -> None:
+        """Take shift and width from `rows` (N, F)."""
+        std, mean = torch.std_mean(rows, 0, correction=0)
+        self._width = 1.0 / std.clamp_min(_LEAST)
+        self._shift = -mean * self._width
+
     def _scale(self, steps: Steps) -> float:
         """Return the running root mean square of returns over `chunk` steps, brought up to date with `steps`."""
         now = float(steps.reward.sum(1).square().mean())
@@ -117,10 +136,7 @@ class PPO(Agent):
         loss, metrics = Surrogate.apply(
             self._net(features), mask, action, propensity, advantage, target, self.clip, self.entropy
         )
-        self._adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self._net.parameters(), self.max_norm)
-        self._adam.step()
+        descend(self._adam, loss, self.max_norm)
         found: Tensor = metrics
         return found
 
@@ -132,9 +148,13 @@ class PPO(Agent):
         saved |= save_adam("adam.", self._adam)
         saved["updates"] = torch.tensor(self._updates)
         saved["spread"] = torch.tensor(self._spread, dtype=torch.float64)
+        if self.standardise:
+            saved |= {"width": self._width.clone(), "shift": self._shift.clone()}
         return saved
 
     def restore(self, state: State) -> None:
         self._net.load_state_dict({k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")})
         load_adam("adam.", self._adam, state)
         self._updates, self._spread = int(state["updates"]), float(state["spread"])
+        if self.standardise:
+            self._width, self._shift = state["width"].clone(), state["shift"].clone()

@@ -252,7 +252,7 @@ class Observer:
         places = torch.arange(mask.shape[1], device=mask.device)
         override = record.override[:, None]
         mask = torch.where(override >= 0, places == override, mask) & ~record.veto
-        handover = ~mask.any(1)
+        handover = mask.sum(1) == 0
         mask = mask | (handover[:, None] & (places == self.catalog.fallback))
         return Observation(self._features(record), mask, handover, record.history, record)
 

@@ -165,13 +165,13 @@ class Rng:
         c0, c1, c2 = (c.numpy() for c in (self.learner, self.episode, self.step))
         blocks = block if isinstance(block, int) else block.numpy()
         turns = np.arange((n + 3) // 4)[:, None]
-        out = np.empty((len(turns), 4, len(self)), np.float32)
+        out = np.empty((len(self), len(turns), 4), np.float32)
         size = max(1, _CACHED // len(turns))
         for at in range(0, len(self), size):
             rows = slice(at, at + size)
             own = blocks if isinstance(blocks, int) else blocks[rows]
-            _fill(out[..., rows], c0[rows], c1[rows], c2[rows], (own << 16) + turns, key)
-        return torch.from_numpy(out.reshape(-1, len(self))[:n]).t()
+            _fill(out[rows], c0[rows], c1[rows], c2[rows], (own << 16) + turns, key)
+        return torch.from_numpy(out.reshape(len(self), 4 * len(turns))[:, :n])
 
     def normal(self, purpose: Purpose, n: int = 1, block: int = 0) -> Tensor:
         """Return (B, n) standard normals by Box and Muller (1958)."""
@@ -183,7 +183,7 @@ class Rng:
 def _fill(
     out: np.ndarray, c0: np.ndarray, c1: np.ndarray, c2: np.ndarray, c3: np.ndarray, key: tuple[int, int]
 ) -> None:
-    """Write the uniforms of the counters (n,), c3 (m, 1) or (m, n), into `out` (m, 4, n).
+    """Write the uniforms of the counters (n,), c3 (m, 1) or (m, n), into `out` (n, m, 4).
 
     The rounds of `philox`, both multiplications in one call and nothing allocated on the way.
     """
@@ -203,4 +203,4 @@ def _fill(
         keys = (keys + step) & low
     for i, words in enumerate((even[0], odd[0], even[1], odd[1])):
         np.right_shift(words, np.uint64(8), out=words)
-        np.multiply(words.view(np.int64), 2.0**-24, out=out[:, i], casting="same_kind")
+        np.multiply(words.view(np.int64).T, 2.0**-24, out=out[..., i], casting="same_kind")

@@ -167,7 +167,8 @@ class BKT(Tracer):
         index, none = p.above
         above = torch.maximum(_at(known, index[activity]), none[activity][:, None])
         width = p.parents.index.shape[1]
-        return self.gate + (1.0 - self.gate) * above.unflatten(2, (-1, width)).prod(-1)
+        open_: Tensor = above.unflatten(2, (-1, width)).prod(-1)
+        return self.gate + (1.0 - self.gate) * open_
 
     def gates(self, belief: BKTBelief, activity: Tensor) -> Tensor:
         """Return (B, C, M), the gate of each skill of `activity` (B,); 1 where the catalogue has no prerequisites."""

@@ -9,9 +9,11 @@ import torch
 
 from trailmark.agents.agent import Agent, State, Still
 from trailmark.agents.baselines import GapPerMinute, Random, RandomLegal, WeakestAllowed
+from trailmark.agents.lagrangian import Lagrangian
 from trailmark.agents.linucb import LinUCB
 from trailmark.agents.loop import gather, live, play, train
 from trailmark.agents.ppo import PPO
+from trailmark.agents.set_net import SetEncoder
 from trailmark.envs import pack
 from trailmark.envs.classroom import Classroom, World
 from trailmark.envs.observer import Space
@@ -93,6 +95,19 @@ def test_pieces_of_a_session_fit_together(onboarding: World) -> None:
     assert [piece.action.shape[1] for piece in pieces] == [5, 7]
     assert torch.equal(torch.cat([piece.action for piece in pieces], 1), whole.action)
     assert torch.equal(pieces[0].features[:, -1], pieces[1].features[:, 0])
+
+
+def test_histories_are_kept_for_those_who_look_at_them(onboarding: World) -> None:
+    policy = RandomLegal(onboarding.observer.space)
+    with_them, without = (gather(Classroom(onboarding, 3, 0, 6), policy, 5, remember) for remember in (True, False))
+    assert len(with_them.history) == 6
+    assert without.history == ()
+    assert torch.equal(with_them.features, without.features)
+    space = onboarding.observer.space
+    assert not PPO(space).remembers()
+    assert PPO(space, encoder=SetEncoder()).remembers()
+    assert Still(policy).remembers()
+    assert not Lagrangian(PPO(space), {"completion": 1.0}).remembers()
 
 
 def test_a_policy_played_twice_meets_the_same_luck(onboarding: World) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trailmark.agents.loop import gather
+from trailmark.agents.nets import MLP, run
 from trailmark.agents.ppo import PPO
 from trailmark.agents.surrogate import Surrogate
 from trailmark.envs.classroom import Classroom, World
@@ -268,3 +269,40 @@ def test_a_policy_is_the_network_it_was_made_of(small: Space, imagine: Imagine) 
         logits = agent._net(seen.features)[:, :3].masked_fill(~seen.mask, -torch.inf)
     torch.testing.assert_close(agent.behave()(seen), torch.softmax(logits, 1))
     assert not torch.equal(PPO(small, seed=4).behave()(seen), PPO(small, seed=5).behave()(seen))
+
+
+@pytest.mark.parametrize("tanh", [False, True])
+def test_the_written_out_gradient_of_the_layers_is_autograds(tanh: bool) -> None:
+    chance = torch.Generator().manual_seed(0)
+    net = MLP(5, (4, 3), ((2, 1.0),), tanh, chance).double()
+    rows, weights = (torch.randn(7, n, generator=chance, dtype=torch.float64) for n in (5, 2))
+    found = []
+    for forward in (net, lambda x: run(net.layers(), x, tanh)):
+        x = rows.clone().requires_grad_()
+        found.append(torch.autograd.grad((forward(x) * weights).sum(), [x, *net.parameters()]))
+    for mine, expected in zip(*found, strict=True):
+        torch.testing.assert_close(mine, expected)
+
+
+def test_standardised_features_have_mean_0_and_deviation_1_and_the_policy_knows(onboarding: World) -> None:
+    room, space = Classroom(onboarding, 0, 0, 64), onboarding.observer.space
+    agent = PPO(space, standardise=True, half=False, epochs=1)
+    steps = gather(room, agent.behave(), 12)
+    agent.learn(steps, 0)
+    rows = steps.features[:, :-1][steps.alive]
+    std, mean = torch.std_mean(rows, 0, correction=0)
+    moved = rows * agent._width + agent._shift
+    assert bool((std > 0.1).any())
+    assert bool((std < 0.1).any())
+    torch.testing.assert_close(moved.mean(0), torch.zeros_like(mean), atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(moved.std(0, correction=0), (std / 0.1).clamp_max(1.0), atol=1e-4, rtol=0.0)
+    width = agent._width.clone()
+    agent.learn(steps._replace(features=2.0 * steps.features), 1)
+    assert torch.equal(agent._width, width), "what the network has learnt to read does not change its meaning"
+    seen = room.observation
+    with torch.no_grad():
+        logits = agent._net(seen.features * agent._width + agent._shift)[:, :-1].masked_fill(~seen.mask, -torch.inf)
+    torch.testing.assert_close(agent.decide()(seen), torch.softmax(logits, 1))
+    again = PPO(space, seed=1, standardise=True, half=False)
+    again.restore(agent.state())
+    assert torch.equal(again.decide()(seen), agent.decide()(seen))

@@ -123,3 +123,33 @@ def test_one_persons_reviews(real_data: Path) -> None:
     grid = reviews(real_data / "srs_reviews", ["none"])
     assert grid.rows[-1][0] == "floor: constant"
     assert grid.rows[-1][2] == "1,337 reviews"
+
+
+def test_the_python_learner_of_the_agents_bench_lives_as_ours_do() -> None:
+    """Random allowed activities: the same mean return, or SB3 and we would not race on one task."""
+    from trailmark.agents.baselines import RandomLegal
+    from trailmark.agents.loop import play
+    from trailmark.experiments.bench_env import PythonBKT, dense_world
+
+    world, chance = dense_world(), np.random.default_rng(0)
+    ours = play(world, RandomLegal(world.observer.space), 0, 400).values["learning_gain"].numpy() * 50
+    env, returns = PythonBKT(world, 0), []
+    for _ in range(150):
+        first, _ = env.reset()
+        assert first.shape == env.observation_space.shape
+        ended, total = False, 0.0
+        while not ended:
+            _, reward, ended, _, _ = env.step(chance.choice(np.flatnonzero(env.action_masks())))
+            total += reward
+        returns.append(total)
+    error = np.sqrt(np.var(ours) / len(ours) + np.var(returns) / len(returns))
+    assert abs(np.mean(returns) - ours.mean()) < 4.0 * error
+    assert error < 0.3
+
+
+def test_the_agents_bench_prints_every_seed_and_a_median(desk) -> None:
+    words = ("--only", "float32", "--seeds", "2", "--seconds", "0.1", "--limit", "0.1", "--target", "3")
+    done = desk.call("bench", "agents", *words)
+    assert done.status == 0
+    assert "RandomLegal" in done.out
+    assert done.out.count("Trailmark PPO, 512 learners, seed") == 2
