@@ -25,8 +25,8 @@ class DQN(Agent):
     The best next activity is sought among the allowed ones only. `priority` > 0 draws rows by their last error and
     corrects for it with the power `correction` (Schaul et al. 2016). Every new transition is replayed `replay` times on
     average. `epsilon` falls from `explore_first` to `explore_last` within the share `explore` of `anneal` cohorts, over
-    which the learning rate falls to a tenth; with `anneal` 0 the rate stays, and epsilon is `explore_last` from the start. Rewards are divided by the running size of
-    returns. `decide` is greedy.
+    which the learning rate falls to a tenth; with `anneal` 0 the rate stays, and epsilon is `explore_last` from the
+    start. Rewards are divided by the running size of returns. `decide` is greedy.
     """
 
     space: Space
