@@ -77,9 +77,7 @@ def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
     if case.overlap is Verdict.DO_NOT:
         failed.append("the log does not support the candidate (overlap)")
     if lower <= rules.margin:
-        said = (
-            f"the gain is {gain:+.4f}, at least {lower:+.4f} {among}: not above {rules.margin:g}"
-        )
+        said = f"the gain is {gain:+.4f}, at least {lower:+.4f} {among}: not above {rules.margin:g}"
         short.append((said, _enough(case.gain, candidates, rules)))
     for name, found in case.groups.items():
         if found is None or found.number < rules.least_learners:
