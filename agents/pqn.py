@@ -23,8 +23,8 @@ class PQN(Agent):
 
     Targets come from the network as it is before the update, on whole sessions by default; the best next activity is
     sought among the allowed ones. `epsilon` falls from `explore_first` to `explore_last` within the share `explore` of
-    `anneal` cohorts, over which the learning rate falls to a tenth; with `anneal` 0 the rate stays, and epsilon is `explore_last` from the start. Rewards are divided
-    by the running size of returns. `decide` is greedy.
+    `anneal` cohorts, over which the learning rate falls to a tenth; with `anneal` 0 the rate stays, and epsilon is
+    `explore_last` from the start. Rewards are divided by the running size of returns. `decide` is greedy.
     """
 
     space: Space

@@ -13,6 +13,7 @@ from ...envs.observer import Observer
 from ...envs.skills import skills_of
 from ...envs.tracer import Tracer
 from . import agreement, asymptotic, calibration, drift, overlap, sequential, single, soundness, weights
+from .betting import sessions_lower
 from .episodes import Episodes
 from .estimate import Array, Estimate, Index, difference
 from .fairness import Group, by_group
@@ -28,6 +29,9 @@ from .views import Views, believed
 from .weights import Histogram
 
 
+ALONE = "; its interval leaves the model's own error out"
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the user may choose about an assessment."""
@@ -37,6 +41,7 @@ class Settings:
     group: str = "role"  # learner groups that must not be overlooked
     outcomes: tuple[str, ...] = ()  # further columns to judge group by group, such as time_to_mastery
     discount: float = 1.0
+    limits: tuple[float, ...] = ()  # the least and the most that a session's reward can be; () = not known
     confidence: float = 0.95
     replicates: int = 1000
     folds: int = 3
@@ -92,6 +97,7 @@ class Assessment:
     groups: list[Group]
     clusters: int  # independent units: learners, or what the user named
     outcomes: dict[str, list[Group]] = field(default_factory=dict)  # the further ones; all learners first
+    betting: float | None = None  # one-sided lower bound of a session's value by betting; None without limits
 
     @property
     def verdict(self) -> Verdict:
@@ -156,10 +162,16 @@ def assess(
     further = {
         name: _further(name, decisions, seen, settings, taken.weight, views, units) for name in settings.outcomes
     }
+    least = None
+    if settings.limits:
+        try:
+            least = sessions_lower(over, units, begun, settings.limits, 1.0 - settings.confidence)
+        except ValueError as error:
+            raise DataError(str(error), decisions.name, key=settings.reward) from error
     support = overlap.support(action, seen.policy, behaviour, allowed)
     there.findings.extend(support)
     here.findings.extend(support)
-    return Assessment(there, here, findings, groups, units.number, further)
+    return Assessment(there, here, findings, groups, units.number, further, least)
 
 
 def _further(
@@ -223,6 +235,8 @@ def _session_table(
     if over.ratio is not None:
         model_led.insert(0, sequential.double_reinforcement(over))
     notes = {estimate.name: agreement.beside(estimate, wdr, units) for estimate in model_led}
+    if over.ratio is None:
+        notes["FQE"] += ALONE
     notes["MAGIC"] = "leans on the model where weights are wild; interval somewhat short"
     found += model_led
     gain = difference("WDR minus log", wdr, over.gain)
@@ -245,7 +259,7 @@ def _decision_table(
 ) -> Table:
     action, propensity = decisions.activity, decisions.numbers("propensity")
     found = [single.dr(rounds), single.sndr(rounds), single.snips(rounds), single.ips(rounds), single.dm(rounds)]
-    notes = {"DM": agreement.beside(found[4], found[0], rows)}
+    notes = {"DM": agreement.beside(found[4], found[0], rows) + ("" if rounds.ratio is not None else ALONE)}
     for name, (estimator, choices) in TUNED.items():
         best, setting = tuned(rounds, estimator, choices, rows.index)
         found.append(best)
