@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ..envs.classroom import Classroom
 from ..envs.skills import mean_over_skills
+from ..envs.students.sampled import SampledStudent
 from .agent import greedy
+from .lookahead import Lookahead
 
 
 class Privileged(ABC):
@@ -43,18 +45,25 @@ class OracleThreshold(Privileged):
 
 
 @dataclass(frozen=True)
-class OracleWeakest(Privileged):
-    """The allowed activity whose goal skills are truly weakest; among equals the first of the catalogue.
+class OracleLookahead(Privileged):
+    """One-step lookahead on the truth: `Lookahead` that is told what the learners' own model holds of them.
 
-    It wastes no practice on what is known already. No bound where learning a skill takes others first, or fades.
+    For learners sampled from the very model that the observer's tracer is; ValueError for others. It is greedy, so no
+    bound where one activity only prepares for another. `sitting` and `gap_days` as there.
     """
 
+    sitting: int = 8
+    gap_days: float = 0.0
+
     def watch(self, room: Classroom) -> Iterator[Tensor]:
-        skills = room.world.observer.skills
+        observer, student = room.world.observer, room.world.student
+        if not isinstance(student, SampledStudent) or type(student.tracer) is not type(observer.tracer):
+            raise ValueError(
+                "OracleLookahead: these learners are not sampled from the model that the observer believes"
+            )
+        look = Lookahead(observer.space, observer, self.sitting, self.gap_days)
         while True:
-            goal, known = room.record.goal, room.world.student.mastery(room.state)
-            gap, share = mean_over_skills((1.0 - known) * goal, skills), mean_over_skills(goal, skills)
-            yield greedy(torch.where(share > 0, gap / share.clamp_min(1e-6), 0.0), room.observation.mask)
+            yield look(room.observation._replace(record=room.record._replace(belief=room.state.belief)))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--share", type=float, default=0.2, help="share of the activities that is replaced")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="one trained agent each")
     parser.add_argument("--catalogues", type=int, default=3, help="renewed catalogues for each agent")
-    parser.add_argument("--cohorts", type=int, default=40, help="cohorts of 256 learners to train on")
+    parser.add_argument("--cohorts", type=int, default=80, help="cohorts of 256 learners to train on")
     parser.add_argument("--learners", type=int, default=1000, help="fresh learners to evaluate on, per catalogue")
     args = parser.parse_args(words)
 

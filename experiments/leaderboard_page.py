@@ -65,7 +65,7 @@ def sentence(found: Json) -> str:
     rival = " or ".join(["the best heuristic", *sorted(named)][bool(named) :])
     text = f"On {won} of {count_text(len(fit), 'task')} the best trained agent is ahead of {rival}"
     if apart := len(found["tasks"]) - len(fit):
-        text += f"; {count_text(apart, 'more task')} have learners that are no learners"
+        text += f"; on {count_text(apart, 'further task')} the learners are unfit"
     return text
 
 

@@ -42,7 +42,6 @@ class Task:
     learners: int = 0  # fresh learners for each seed; 0 = as many as the profile says
     published: dict[str, float] = field(default_factory=dict)  # what papers report here, shown beside our numbers
     baselines: tuple[str, ...] = ()  # filled in when the task is composed
-    settings: str = ""  # a digest of the composed config
 
 
 @dataclass(frozen=True)
@@ -167,22 +166,22 @@ def cells(plan: Profile, tasks: Sequence[Task]) -> tuple[list[Task], list[Cell]]
         learners = one.learners or plan.learners
         extra = {name: tuple(plan.budgets.get(f"{one.name}/{name}", ())) for name in agents}
         made_of = {name: check([*words, *extra[name], f"agent={name}"]) for name in agents}
-        marks = {name: _digest(cfg) for name, cfg in made_of.items()}
+        marks = {name: _digest(base, name) for name in (LOGGED, *base.baselines)}
+        marks |= {name: _digest(cfg) for name, cfg in made_of.items() if name not in base.baselines}
         offline = [name for name, cfg in made_of.items() if _offline(cfg)]
         names = [*base.baselines, *(name for name in agents if name not in base.baselines)]
         if plan.log.policy not in base.baselines and offline:
             raise ConfigError(f"log.policy={plan.log.policy}: task {one.name} has {list(base.baselines)}")
         if offline:
             names.insert(0, LOGGED)
-        mark = _digest(base)
-        composed.append(replace(one, baselines=tuple(base.baselines), settings=mark))
+        composed.append(replace(one, baselines=tuple(base.baselines)))
         for seed in range(plan.seeds):
             for name in names:
                 own = name in base.baselines or name == LOGGED
                 dear = name in base.baselines and base.baselines[name].kind == "ceiling"
                 n = min(learners, plan.ceiling_learners) if dear else learners
                 log = plan.log if name in (*offline, LOGGED) else None
-                settings = f"{mark if own else marks[name]}-{_hash(repr((n, log)))}"
+                settings = f"{marks[name]}-{_hash(repr((n, log)))}"
                 cell = Cell(one.name, name, seed, words, own, n, plan.log, settings, extra.get(name, ()))
                 made.append(cell)
     return composed, made
@@ -195,10 +194,12 @@ def _offline(cfg: Any) -> bool:
     return bool(getattr(resolve(cfg.agent["_target_"], "agent", ()), "offline", False))
 
 
-def _digest(cfg: Any) -> str:
+def _digest(cfg: Any, baseline: str = "") -> str:
+    """Return a digest of all that a cell's numbers hang on; of the baselines, that is the one that it plays."""
     from omegaconf import OmegaConf
 
     plain: Any = OmegaConf.to_container(cfg, resolve=False)
+    plain["baselines"] = plain["baselines"].get(baseline)
     for key in ("seed", "output", "resume", "allow", "agent_name"):
         plain.pop(key, None)
     return _hash(repr(plain))

@@ -53,9 +53,10 @@ def _task(task: Task, rows: Sequence[Row], plan: Profile) -> dict[str, Any]:
     ceilings = [name for name in by_name if kinds[name] == CEILING]
     ceiling = max(ceilings, key=lambda name: sign * means[name], default=None)
     bounds = None
-    lift = {name: sign * (means[ceiling] - means[name]) for name in (RANDOM, best) if ceiling and name in means}
-    if lift.get(RANDOM, 0.0) > 0 and min(lift.values()) >= 0:
-        bounds = (means[RANDOM], means[ceiling])
+    if ceiling is not None and best is not None and RANDOM in means:
+        above_chance, above_best = (sign * (means[ceiling] - means[name]) for name in (RANDOM, best))
+        if above_chance > 0 and above_best >= 0:
+            bounds = (means[RANDOM], means[ceiling])
     entries = [_entry(name, mine, by_name.get(rival or ""), sign, bounds) for name, mine in by_name.items()]
     return {
         "name": task.name,

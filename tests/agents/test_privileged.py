@@ -8,13 +8,15 @@ import torch
 from trailmark.agents.agent import Policy, sample, uniform
 from trailmark.agents.baselines import RandomLegal
 from trailmark.agents.beam import BeamSearch
+from trailmark.agents.lookahead import Lookahead
 from trailmark.agents.loop import live, play
-from trailmark.agents.privileged import OneStepGreedy, OracleThreshold, OracleWeakest, Privileged
+from trailmark.agents.privileged import OneStepGreedy, OracleLookahead, OracleThreshold, Privileged
 from trailmark.envs.classroom import Classroom, Pace, World
 from trailmark.envs.guards import KSSWalk
 from trailmark.envs.observer import Observer
 from trailmark.envs.outcomes import NormalisedGain
 from trailmark.envs.outcomes_recall import RecallLikelihood
+from trailmark.envs.skills import mean_over_skills
 from trailmark.envs.students.efc import EFC
 from trailmark.envs.students.kss import KSS
 from trailmark.envs.students.kss_approach import KSSApproach
@@ -41,7 +43,7 @@ def kss_2018() -> World:
 
 def test_they_are_no_policies() -> None:
     """So that no bundle, no export and no agent can take one."""
-    assert not any(issubclass(kind, Policy) for kind in (OracleThreshold, OracleWeakest, OneStepGreedy, BeamSearch))
+    assert not any(issubclass(kind, Policy) for kind in (OracleThreshold, OracleLookahead, OneStepGreedy, BeamSearch))
 
 
 def test_oracle_threshold_is_nearest_true_recall(cards: World) -> None:
@@ -53,13 +55,24 @@ def test_oracle_threshold_is_nearest_true_recall(cards: World) -> None:
     assert torch.equal(best, (recall - 0.4).abs().argmin(1))
 
 
-def test_oracle_weakest_is_the_least_known_goal(cards: World) -> None:
-    room = Classroom(cards, 0, 0, 30)
-    goal = torch.ones_like(room.record.goal)
-    goal[:, 2] = 0.0
-    room.record = room.record._replace(goal=goal)
-    known = cards.student.mastery(room.state).masked_fill(goal == 0, 2.0)
-    assert torch.equal(next(OracleWeakest().watch(room)).argmax(1), known.argmin(1))
+def test_oracle_lookahead_wastes_nothing_on_what_is_known(onboarding: World, cards: World) -> None:
+    """BKT learners know a skill or do not; who can see it gives only activities that leave something to learn."""
+    room = Classroom(onboarding, 0, 0, 60)
+    known = onboarding.student.mastery(room.state)
+    assert set(known.unique().tolist()) == {0.0, 1.0}
+    chosen = next(OracleLookahead(8, 2.0).watch(room)).argmax(1)
+    skills = onboarding.observer.skills
+    open_goal = (1.0 - known) * room.record.goal
+    left = mean_over_skills(open_goal, skills)
+    could = ((left > 0) & room.observation.mask).any(1)
+    assert bool((left.gather(1, chosen[:, None])[:, 0] > 0)[could].float().mean() > 0.95)
+    gain = [
+        float(play(onboarding, p, 3, 200).values["learning_gain"].mean())
+        for p in (OracleLookahead(8, 2.0), Lookahead(onboarding.observer.space, onboarding.observer, 8, 2.0))
+    ]
+    assert gain[0] > gain[1], "knowing is worth something"
+    with pytest.raises(ValueError, match="not sampled from the model"):
+        next(OracleLookahead().watch(Classroom(cards, 0, 0, 2)))
 
 
 def test_greedy_takes_the_best_next_step(cards: World) -> None:

@@ -347,6 +347,26 @@ def test_the_board_says_in_words_whether_learning_pays(
     assert sentence_ in write_page({**about, **found}, tmp_path / "page.html").read_text()
 
 
+def test_the_picture_shows_the_best_trained_agent_and_its_rival(tmp_path: Path) -> None:
+    about = {"created": "2026-01-01", "commit": "c", "command": "trailmark leaderboard p", "missing": []}
+    other = [r._replace(task="u", kind="baseline") if r.name == "beam" else r._replace(task="u") for r in rows()]
+    found = rank(rows() + other, [TASK, Task("u", "The other", ())], PLAN)
+    text = write_page({**about, **found}, tmp_path / "page.html").read_text()
+    glance = text[text.index('id="glance"') : text.index('id="overall"')]
+    assert glance.count('class="kind-trained"') == glance.count('class="kind-baseline"') == 1
+    assert "ppo 0.33, without learning 0.20" in glance.replace("PPO", "ppo").replace("t PPO", "t ppo")
+    assert "No ceiling is known of u." in glance
+
+
+def test_the_sentence_counts_unfit_learners_apart() -> None:
+    strange = [r._replace(task="u", unfit="no learner") for r in rows()]
+    found = rank(rows() + strange, [TASK, Task("u", "The other", ())], PLAN)
+    assert sentence(found).endswith(
+        "On 0 of 1 task the best trained agent is ahead of the best heuristic; on 1 further task the learners are unfit"
+    )
+    assert found["overall"]["left_out"] == ["u"]
+
+
 def test_unfit_learners_are_marked(tmp_path: Path) -> None:
     found = rank([r._replace(unfit="DKT is no learner") for r in rows()], [TASK], PLAN)
     about = {"created": "2026-01-01", "commit": "c", "command": "trailmark leaderboard p", "missing": []}
