@@ -127,8 +127,7 @@ def _session(
             gap = torch.where(goes_on, days[rows + goes_on.long()] - days[rows], 0.0).float()
             gap = (gap - minutes / DAY).clamp_min(0.0)  # from one answer to the next: the minutes are in it
             after = observer.elapse(after, gap)
-        spent = after.minutes_used
-        response = Response(correct, minutes, yes, ~goes_on, gap, spent=spent, day=after.day)
+        response = Response(correct, minutes, yes, ~goes_on, gap, spent=after.minutes_used, day=after.day)
         reward = torch.zeros(len(index))
         for name, weight in world.reward.items():
             if weight:

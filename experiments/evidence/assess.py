@@ -28,7 +28,6 @@ from .slope import TUNED, tuned
 from .views import Views, believed
 from .weights import Histogram
 
-
 ALONE = "; its interval leaves the model's own error out"
 
 
