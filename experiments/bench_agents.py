@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from ..envs.classroom import World
 
-SETTINGS = {"discount": 0.99, "lambda_": 0.95, "entropy": 0.0}  # the same for ours and theirs
+DISCOUNT, LAMBDA = 0.99, 0.95  # the same for ours and theirs, as is no entropy bonus
 RATE, ANNEAL = 2e-3, 80
 Curve = Iterator[tuple[float, float]]  # samples so far, and the mean return of the sessions just ended, in skills
 
@@ -145,7 +145,9 @@ def ours(world: World, n: int, seed: int, half: bool) -> Curve:
         anneal=ANNEAL,
         chunk=25,
         minibatches=8,
-        **SETTINGS,
+        discount=DISCOUNT,
+        lambda_=LAMBDA,
+        entropy=0.0,
     )
     samples = 0.0
     for metrics in train(world, agent, seed, n, 0, 1_000_000):
@@ -171,9 +173,9 @@ def sb3(world: World, seed: int, n: int, n_steps: int, batch: int, rate: float, 
         n_steps=n_steps,
         batch_size=batch,
         n_epochs=4,
-        gamma=SETTINGS["discount"],
-        gae_lambda=SETTINGS["lambda_"],
-        ent_coef=SETTINGS["entropy"],
+        gamma=DISCOUNT,
+        gae_lambda=LAMBDA,
+        ent_coef=0.0,
         policy_kwargs={"net_arch": [64, 64]},
         stats_window_size=200,
         seed=seed,

@@ -62,8 +62,9 @@ def dense_world() -> World:
     )
     tracer = BKT(classes=1, gate=GATE, parameters=p)
     observer = Observer(tracer, catalog, {"prerequisites": Prerequisites(THRESHOLD)}, 100)
-    student, gain = SampledStudent(tracer, catalog), {"learning_gain": LearningGain()}
-    return World(student, observer, gain, {"learning_gain": float(k)}, Pace(sitting=1, gap_days=1.0))
+    reward = {"learning_gain": float(k)}
+    pace = Pace(sitting=1, gap_days=1.0)
+    return World(SampledStudent(tracer, catalog), observer, {"learning_gain": LearningGain()}, reward, pace)
 
 
 class PythonBKT(LearnerEnv):
