@@ -145,7 +145,7 @@ class DAS3H(Tracer):
         row = torch.arange(belief.now.shape[0], device=belief.now.device)
         place = belief.seen % memory
         score = evidence.correct.to(belief.score.dtype)
-        full = belief.when.gather(1, place[:, None]) > belief.now[:, None] - _months(belief.now)  # (B, 4), still in a window
+        full = belief.when.gather(1, place[:, None]) > belief.now[:, None] - _months(belief.now)  # (B, 4)
         counts = self._lose(belief, row, place, full)
         every = torch.ones_like(belief.right[:, 0])
         counts = self._add(counts, row[:, None], evidence.activity, every, score)

@@ -15,7 +15,6 @@ from trailmark.experiments.serving.handover import HandOver
 from trailmark.experiments.serving.keys import issue
 from trailmark.experiments.serving.store import Store
 
-
 EXAMPLES = int(os.environ.get("TRAILMARK_FUZZ", "15"))  # of each operation
 
 

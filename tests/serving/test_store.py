@@ -77,7 +77,7 @@ def test_grouped_transactions_reach_the_disk_with_one_commit(store: Store, url: 
 
 
 def test_a_request_id_cannot_be_written_twice(store: Store) -> None:
-    with pytest.raises(Exception, match="(?i)unique"), store.transaction():
+    with pytest.raises(Exception, match=r"(?i)unique"), store.transaction():
         store.append("t", "l", "event", "r1", 9.0, {})
     with store.transaction():
         store.append("other", "l", "event", "r1", 9.0, {})
