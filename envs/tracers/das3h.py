@@ -145,12 +145,8 @@ class DAS3H(Tracer):
         row = torch.arange(belief.now.shape[0], device=belief.now.device)
         place = belief.seen % memory
         score = evidence.correct.to(belief.score.dtype)
-<<<<<<< HEAD
         begins = belief.now[:, None] - _months(belief.now)
         full = belief.when.gather(1, place[:, None]) > begins  # (B, 4), still in a window
-=======
-        full = belief.when.gather(1, place[:, None]) > belief.now[:, None] - _months(belief.now)  # (B, 4)
->>>>>>> prod
         counts = self._lose(belief, row, place, full)
         every = torch.ones_like(belief.right[:, 0])
         counts = self._add(counts, row[:, None], evidence.activity, every, score)
