@@ -258,6 +258,9 @@ def _axis_x(
         anchor = "start" if x < left + 8 else "end" if x > right - 8 else "middle"
         parts.append(_line(x, top, x, bottom + 4, "grid"))
         parts.append(_label(x, bottom + 17, number_text(value, high - low), anchor, "small muted"))
+    room = right - left
+    if shortened(name, room) != name:  # its last part says which end is better; titles beside say the rest
+        name = shortened(name.rpartition("; ")[2], room)
     parts.append(_label((left + right) / 2, bottom + 34, name, "middle", "small muted"))
     return parts
 

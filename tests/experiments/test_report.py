@@ -18,7 +18,7 @@ from trailmark.experiments import comparison as multirun
 from trailmark.experiments import evaluation as measuring
 from trailmark.experiments import figures, report, verdict
 from trailmark.experiments import page as html
-from trailmark.experiments.figures import SMALL, shortened
+from trailmark.experiments.figures import SMALL, Dot, dots, shortened
 from trailmark.experiments.goodhart_page import goodhart as section
 from trailmark.experiments.goodhart_page import sentences
 from trailmark.experiments.runs import RunError
@@ -731,3 +731,12 @@ def test_goodhart_is_missed_without_a_fault() -> None:
     assert "Not measured in this run" in tostring(section(without)[0], encoding="unicode")
     without["goodhart"] = None
     assert "Not measured in this run" in tostring(section(without)[0], encoding="unicode")
+
+
+def test_an_axis_too_long_for_its_picture_keeps_which_end_is_better() -> None:
+    row = Dot("PPO", "trained", 0.5, 0.4, 0.6, "0.5")
+    picture = tostring(
+        dots([row], "d", "mean mastery of goal skills some weeks later, end minus start; higher is better")
+    )
+    assert b">higher is better<" in picture
+    assert b">gain; higher is better<" in tostring(dots([row], "d", "gain; higher is better"))
