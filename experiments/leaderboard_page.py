@@ -43,7 +43,7 @@ def write_page(found: Json, path: Path) -> Path:
     sections = [("glance", "At a glance", _glance(found))]
     if any(entry["kind"] == "trained" for entry in found["overall"]["entries"]):
         sections.append(("overall", "Over all tasks", _overall(found["overall"])))
-    sections += [(one["name"], one["title"], _task(one)) for one in found["tasks"]]
+    sections += [(one["name"], one["title"], _task(one, found["seeds"])) for one in found["tasks"]]
     doubts = list(DOUBTS)
     if found["seeds"] < FEW_SEEDS:
         doubts.insert(0, f"Only {count_text(found['seeds'], 'seed')}: at least {FEW_SEEDS} are usual.")
@@ -145,7 +145,7 @@ def _overview(found: Json) -> list[list[str]]:
     return rows
 
 
-def _task(one: Json) -> list[Element]:
+def _task(one: Json, seeds: int) -> list[Element]:
     by_range = one["ceiling"] is not None
     key, axis = ("normalised", "0 = random-legal, 1 = ceiling") if by_range else ("value", one["primary"])
     shown = [entry for entry in one["entries"] if entry[key]]
@@ -167,7 +167,7 @@ def _task(one: Json) -> list[Element]:
         lead += " What papers published is one number each, without seeds or intervals."
     titles = {entry["name"]: entry["title"] for entry in one["entries"]}
     rows: list[list[Element | str]] = []
-    for name, *cells in _cells(one):
+    for name, *cells in _cells(one, seeds):
         tags = ["best heuristic"] if name == one["best_heuristic"] else []
         rows.append([row_head(titles.get(name, name), tags), *cells])
     caption = (
@@ -209,14 +209,19 @@ def _reference(one: Json, shown: Sequence[Json], key: str) -> tuple[float, str] 
     return (mark[key]["value"], "best heuristic") if mark else None
 
 
-def _cells(one: Json) -> list[list[str]]:
+def _fewer(entry: Json, seeds: int) -> str:
+    """Say so where an entry has not played all seeds, because cells failed or are still to come."""
+    return f", {count_text(len(entry['scores']), 'seed')} only" if len(entry["scores"]) < seeds else ""
+
+
+def _cells(one: Json, seeds: int) -> list[list[str]]:
     """Return the table of a task as text, a row for each policy and each published number, best first."""
     places = common_places([_span(entry["value"]) for entry in one["entries"]])
     rows = []
     for entry in one["entries"]:
         cells = [
             entry["name"],
-            KINDS.get(entry["kind"], entry["kind"]),
+            KINDS.get(entry["kind"], entry["kind"]) + _fewer(entry, seeds),
             span_text(_span(entry["value"]), places),
             span_text(_span(entry["normalised"]), 2) if entry["normalised"] else "–",
             span_text(_span(entry["better"]), 2) if entry["better"] else "–",
@@ -253,7 +258,7 @@ def markdown(found: Json) -> str:
         if one["unfit"]:
             lines += ["", f"**{UNFIT.capitalize()}**: {one['unfit']}."]
         lines += ["", f"| {' | '.join(HEAD)} |", "|" + " --- |" * len(HEAD)]
-        lines += [f"| {' | '.join(row)} |" for row in _cells(one)]
+        lines += [f"| {' | '.join(row)} |" for row in _cells(one, found["seeds"])]
         lines.append("")
     return "\n".join(lines)
 
@@ -270,8 +275,8 @@ def screen(found: Json) -> list[rich.table.Table]:
         )
         for name in HEAD:
             made.add_column(name, justify="left" if name in HEAD[:2] else "right", no_wrap=name == HEAD[0])
-        for name, *cells in _cells(one):
+        for name, *cells in _cells(one, found["seeds"]):
             star = " *" if name == one["best_heuristic"] else ""
-            made.add_row(name + star, *cells, style="bold" if cells[0] == KINDS["trained"] else "")
+            made.add_row(name + star, *cells, style="bold" if cells[0].startswith(KINDS["trained"]) else "")
         grids.append(made)
     return grids

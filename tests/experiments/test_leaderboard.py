@@ -358,6 +358,12 @@ def test_the_picture_shows_the_best_trained_agent_and_its_rival(tmp_path: Path) 
     assert "No ceiling is known of u." in glance
 
 
+def test_who_played_fewer_seeds_is_marked() -> None:
+    found = rank([r for r in rows() if (r.name, r.seed) != ("ppo", 1)], [TASK], PLAN)
+    assert "| ppo | trained, 1 seed only |" in markdown(found)
+    assert markdown(found).count("only |") == 1
+
+
 def test_the_sentence_counts_unfit_learners_apart() -> None:
     strange = [r._replace(task="u", unfit="no learner") for r in rows()]
     found = rank(rows() + strange, [TASK, Task("u", "The other", ())], PLAN)
