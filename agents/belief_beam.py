@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..envs.observer import Observation, Observer, Record, Space
-from ..envs.rows import take
+from ..envs.rows import spread, take
 from .agent import Policy, greedy
 from .belief_world import BeliefWorld
 
@@ -41,9 +41,12 @@ class BeliefBeam(Policy):
     def __call__(self, observation: Observation) -> Tensor:
         world = BeliefWorld(self.observer, self.sitting, self.gap_days, self.after)
         record = world.record(observation)
-        size = max(1, _FUTURES // (self.width * self.space.n_activities))
-        parts = torch.arange(len(observation.mask)).split(size)
-        first = torch.cat([self._first(world, take(record, rows), observation.mask[rows]) for rows in parts])
+        if torch.compiler.is_exporting():
+            first = self._first(world, record, observation.mask)
+        else:
+            size = max(1, _FUTURES // (self.width * self.space.n_activities))
+            parts = torch.arange(len(observation.mask)).split(size)
+            first = torch.cat([self._first(world, take(record, rows), observation.mask[rows]) for rows in parts])
         chosen = torch.nn.functional.one_hot(first, self.space.n_activities).float()
         return greedy(chosen, observation.mask)
 
@@ -57,22 +60,42 @@ class BeliefBeam(Policy):
         for depth in range(self.depth):
             if depth:
                 mask = self.observer.observe(record).mask
-            place = mask.nonzero()  # plans, each with one more activity
-            plan, activity = place[:, 0], place[:, 1]
-            before = take(record, plan)
-            after = world.answered(before, activity, world.chance(before.belief, activity))
-            gain = world.worth(after.belief, after.goal) - base[plan // w]
-            where = (plan // w, (plan % w) * a + activity)
-            sums = torch.full((n, w * a), -torch.inf).index_put(where, total[plan // w, plan % w] + gain)
-            spent = torch.ones(n, w * a).index_put(
-                where, minutes[plan // w, plan % w] + self.space.minutes[activity].clamp_min(1e-6)
-            )
-            start = activity if depth == 0 else first[plan // w, plan % w]
-            starts = torch.zeros(n, w * a, dtype=torch.int64).index_put(where, start)
-            at = torch.zeros(n, w * a, dtype=torch.int64).index_put(where, torch.arange(len(plan)))
+            if torch.compiler.is_exporting():  # a graph has no lists of what is allowed: it imagines everything
+                activity = torch.arange(a).expand(mask.shape[0], a).flatten()
+                after, gain = self._lived(world, spread(record, a), activity)
+                allowed, gain = mask.view(n, w * a), gain.view(n, w * a) - base[:, None]
+                sums = torch.where(allowed, total.repeat_interleave(a, 1) + gain, -torch.inf)
+                spent = minutes.repeat_interleave(a, 1) + self.space.minutes.clamp_min(1e-6).repeat(w)
+                starts = torch.arange(a).expand(n, a) if depth == 0 else first.repeat_interleave(a, 1)
+                at = torch.arange(n)[:, None] * (w * a) + torch.arange(w * a)
+            else:
+                place = mask.nonzero()  # plans, each with one more activity
+                plan, activity = place[:, 0], place[:, 1]
+                after, gain = self._lived(world, take(record, plan), activity)
+                gain = gain - base[plan // w]
+                where = (plan // w, (plan % w) * a + activity)
+                sums = torch.full((n, w * a), -torch.inf).index_put(where, total[plan // w, plan % w] + gain)
+                spent = torch.ones(n, w * a).index_put(
+                    where, minutes[plan // w, plan % w] + self.space.minutes[activity].clamp_min(1e-6)
+                )
+                start = activity if depth == 0 else first[plan // w, plan % w]
+                starts = torch.zeros(n, w * a, dtype=torch.int64).index_put(where, start)
+                at = torch.zeros(n, w * a, dtype=torch.int64).index_put(where, torch.arange(len(plan)))
             score = sums / spent if self.per_minute else sums
-            keep = score.argsort(dim=1, descending=True, stable=True)[:, : min(self.width, w * a)]
+            keep = _best(score, min(self.width, w * a))
             total, minutes, first = sums.gather(1, keep), spent.gather(1, keep), starts.gather(1, keep)
             record = take(after, at.gather(1, keep).flatten())
             w = keep.shape[1]
         return first[:, 0]
+
+    def _lived(self, world: BeliefWorld, record: Record, activity: Tensor) -> tuple[Record, Tensor]:
+        """Return the records after each `activity`, and what they are then worth (B,)."""
+        after = world.answered(record, activity, world.chance(record.belief, activity))
+        return after, world.worth(after.belief, after.goal)
+
+
+def _best(score: Tensor, n: int) -> Tensor:
+    """Return (B, n) int64, the places of the highest scores, the first of equals first."""
+    if torch.compiler.is_exporting():  # ONNX cannot sort stably, but its TopK puts the first of equals first
+        return score.topk(n, 1).indices
+    return score.argsort(dim=1, descending=True, stable=True)[:, :n]

@@ -160,11 +160,16 @@ def graph(observer: Observer, policy: Policy) -> tuple[bytes, str]:
                 verbose=False,
             )
     except Exception as error:
-        raise GraphError(f"{what} cannot be written as one ONNX graph: {str(error).strip().splitlines()[0]}") from error
+        why = str(error.__cause__ or error).strip().splitlines()[0]
+        raise GraphError(f"{what} cannot be written as one ONNX graph: {why}") from error
     finally:
         loud.setLevel(level)
     assert made is not None
     model = made.model_proto
+    fixed = [one.name for one in model.graph.input if one.type.tensor_type.shape.dim[0].dim_value]
+    if fixed:
+        why = f"the number of learners is fixed in {fixed[0]}; take it from tensor.shape[0], not from len()"
+        raise GraphError(f"{what} cannot be written as one ONNX graph: {why}")
     _without_truth_choices(model)
     written = model.SerializeToString()
     if importlib.util.find_spec("onnxruntime"):

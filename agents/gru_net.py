@@ -84,7 +84,7 @@ class RecurrentPolicy(Policy):
 def _words(window: int, space: Space, features: Tensor, history: History | None) -> Tensor:
     """Return (B, window) int64, the latest interactions as words, oldest first; 2A where there is none."""
     none = 2 * space.n_activities
-    words = torch.full((len(features), window), none, device=features.device)
+    words = torch.full((features.shape[0], window), none, device=features.device)
     if history is not None and history.recent.shape[1]:
         recent, right = history.recent[:, -window:].long(), history.recent_correct[:, -window:] >= 0.5
         words[:, -recent.shape[1] :] = torch.where(recent == NOBODY, none, recent + space.n_activities * right)
@@ -94,7 +94,7 @@ def _words(window: int, space: Space, features: Tensor, history: History | None)
 def _read(table: Tensor, recurrent: Tensor, bias: Tensor, words: Tensor) -> Tensor:
     """Return (N, H), the state of the GRU after `words` (N, W); a word that is none leaves it as it is."""
     h = recurrent.shape[1]
-    state = table.new_zeros(len(words), h)
+    state = table.new_zeros(words.shape[0], h)
     late = words.t().contiguous()  # oldest first
     some = (late != len(table) - 1)[..., None]
     for real, word in zip(some, nn.functional.embedding(late, table) + bias, strict=True):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..envs.observer import Observation, Observer, Space
-from ..envs.rows import take
+from ..envs.observer import Observation, Observer, Record, Space
+from ..envs.rows import spread, take
 from .agent import Policy, greedy
 from .belief_world import BeliefWorld
 
@@ -34,15 +34,23 @@ class Lookahead(Policy):
     def __call__(self, observation: Observation) -> Tensor:
         world = BeliefWorld(self.observer, self.sitting, self.gap_days, self.after)
         record = world.record(observation)
-        gains = torch.full_like(observation.mask, -torch.inf, dtype=torch.float32)
-        for part in observation.mask.nonzero().split(_FUTURES):
-            rows, activity = part[:, 0], part[:, 1]
-            belief, goal = take(record.belief, rows), record.goal[rows]
-            days, chance = world.days(record.step[rows]), world.chance(belief, activity)
-            right = world.worth(world.rest(world.updated(belief, activity, 1.0), days), goal)
-            wrong = world.worth(world.rest(world.updated(belief, activity, 0.0), days), goal)
-            none = world.worth(world.rest(belief, days), goal)
-            gains[rows, activity] = chance * right + (1.0 - chance) * wrong - none
+        if torch.compiler.is_exporting():  # a graph has no lists of what is allowed: it imagines everything
+            n, a = observation.mask.shape
+            all_of = spread(record, a)
+            gains = self._gains(world, all_of, torch.arange(a).expand(n, a).flatten()).view(n, a)
+        else:
+            gains = torch.full_like(observation.mask, -torch.inf, dtype=torch.float32)
+            for part in observation.mask.nonzero().split(_FUTURES):
+                rows, activity = part[:, 0], part[:, 1]
+                gains[rows, activity] = self._gains(world, take(record, rows), activity)
         if self.per_minute:
             gains = gains / self.space.minutes.clamp_min(1e-6)
         return greedy(gains, observation.mask)
+
+    def _gains(self, world: BeliefWorld, record: Record, activity: Tensor) -> Tensor:
+        """Return (B,), what each `activity` adds to the believed goal mastery, over both answers."""
+        belief, goal = record.belief, record.goal
+        days, chance = world.days(record.step), world.chance(belief, activity)
+        right = world.worth(world.rest(world.updated(belief, activity, 1.0), days), goal)
+        wrong = world.worth(world.rest(world.updated(belief, activity, 0.0), days), goal)
+        return chance * right + (1.0 - chance) * wrong - world.worth(world.rest(belief, days), goal)

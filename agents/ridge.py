@@ -73,7 +73,7 @@ def sampled(solution: Solution, noise: float, draws: int, generator: torch.Gener
 def scores(x: Tensor, theta: Tensor) -> Tensor:
     """Return (B, M, A), the rewards that M drawn models (M, A, D) predict; contexts as in `means`."""
     if x.dim() == 2:
-        return (x @ theta.flatten(0, 1).t()).view(len(x), *theta.shape[:2])
+        return (x @ theta.flatten(0, 1).t()).view(x.shape[0], *theta.shape[:2])
     return torch.einsum("bad,mad->bma", x, theta)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -45,17 +46,21 @@ class ZPDES(Policy):
         total = weight.sum(1, keepdim=True)
         return torch.where(total > 0, weight / total.clamp_min(1e-30), uniform(observation.mask))
 
-    @property
+    @cached_property
     def _group(self) -> Tensor:
         """(A,) int64, the group of each activity: its first skill, numbered as the catalogue first names them."""
         skill = self.space.skills.index[:, 0]
         order = list(dict.fromkeys(skill.tolist()))
         return torch.tensor([order.index(k) for k in skill.tolist()], device=skill.device)
 
+    @cached_property
+    def _groups(self) -> int:
+        return int(self._group.max()) + 1
+
     def _follow(self, activity: Tensor, correct: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weights (B, A) and the open groups (B, G) after answers (B, W), -1 where there was none."""
         group = self._group
-        n, a, groups = len(activity), len(group), int(group.max()) + 1
+        n, a, groups = activity.shape[0], len(group), self._groups
         half = max(1, self.memory // 2)  # of each half, answers not yet given count as wrong: what is new is tried
         weight = torch.full((n, a), self.first_weight, device=activity.device)
         answers = torch.full((n, a, 2 * half), torch.nan, device=activity.device)  # of each activity, oldest first

@@ -43,6 +43,11 @@ def take(record: R, index: Any) -> R:
     return map_tensors(lambda t: t[index], record)
 
 
+def spread(record: R, n: int) -> R:
+    """Return every row of every tensor of `record` `n` times, one after the other."""
+    return map_tensors(lambda t: t[:, None].expand(-1, n, *t.shape[1:]).flatten(0, 1), record)
+
+
 def to_device(record: R, device: torch.device | str) -> R:
     """Return `record` with every tensor on `device`."""
     return map_tensors(lambda t: t.to(device), record)

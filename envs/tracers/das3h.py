@@ -142,10 +142,10 @@ class DAS3H(Tracer):
 
     def update(self, belief: DAS3HBelief, evidence: Evidence) -> DAS3HBelief:
         memory = self.fitted().memory
-        row = torch.arange(len(belief.now), device=belief.now.device)
+        row = torch.arange(belief.now.shape[0], device=belief.now.device)
         place = belief.seen % memory
         score = evidence.correct.to(belief.score.dtype)
-        full = belief.when[row, place, None] > belief.now[:, None] - _months(belief.now)  # (B, 4), still in a window
+        full = belief.when.gather(1, place[:, None]) > belief.now[:, None] - _months(belief.now)  # (B, 4)
         counts = self._lose(belief, row, place, full)
         every = torch.ones_like(belief.right[:, 0])
         counts = self._add(counts, row[:, None], evidence.activity, every, score)
@@ -164,7 +164,11 @@ class DAS3H(Tracer):
         months = _months(now)
         before, after = belief.now[:, None] - months, now[:, None] - months  # (B, 4), where the windows begin
         when = belief.when[:, :, None]
-        row, place, window = torch.nonzero((when > before[:, None]) & (when <= after[:, None]), as_tuple=True)
+        leaves = (when > before[:, None]) & (when <= after[:, None])  # (B, R, 4)
+        if torch.compiler.is_exporting():  # a graph has no lists of what leaves: it goes through all that is kept
+            right, tries = self._lose_all(belief, leaves)
+            return belief._replace(right=right, tries=tries, now=now)
+        row, place, window = torch.nonzero(leaves, as_tuple=True)
         gone = torch.eye(len(WINDOWS), dtype=torch.bool, device=window.device)[window]
         right, tries = self._lose(belief, row, place, gone)
         return belief._replace(right=right, tries=tries, now=now)
@@ -174,6 +178,16 @@ class DAS3H(Tracer):
         weight = -torch.nn.functional.pad(gone, (0, 1)).to(belief.right.dtype)
         counts = (belief.right, belief.tries)
         return self._add(counts, row[:, None], belief.what[row, place].long(), weight, belief.score[row, place])
+
+    def _lose_all(self, belief: DAS3HBelief, leaves: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the counts without every kept answer in the windows that it `leaves` (B, R, 4)."""
+        skills = self.fitted().skills
+        weight = -torch.nn.functional.pad(leaves.to(belief.right.dtype), (0, 1))
+        index, real = skills.index[belief.what.long()], skills.real[belief.what.long()].to(weight.dtype)  # (B, R, M)
+        more = real[..., None] * weight[:, :, None]
+        where = index.flatten(1)[:, :, None].expand(-1, -1, weight.shape[2])
+        right = belief.right.scatter_add(1, where, (more * belief.score[:, :, None, None]).flatten(1, 2))
+        return right, belief.tries.scatter_add(1, where, more.flatten(1, 2))
 
     def _add(
         self, counts: tuple[Tensor, Tensor], row: Tensor, activity: Tensor, weight: Tensor, score: Tensor

@@ -56,7 +56,7 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
         return _problem(500, FAILED)
 
     def asker(role: str) -> Callable[..., Awaitable[Caller]]:
-        async def whose(authorization: Annotated[str | None, Header()] = None) -> Caller:
+        async def whose(request: Request, authorization: Annotated[str | None, Header()] = None) -> Caller:
             scheme, _, key = (authorization or "").partition(" ")
             found = callers.get(key) if scheme.lower() == "bearer" else None
             if found is None and scheme.lower() == "bearer" and key:
@@ -65,6 +65,7 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
                     callers[key] = found
             if found is None:
                 raise HTTPException(401, "say Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+            request.scope["caller"] = found
             if not found.may(role):
                 raise HTTPException(403, f"this needs the role {role}")
             return found

@@ -123,6 +123,7 @@ class Store:
             store.run("INSERT INTO meta VALUES ('schema', ?) ON CONFLICT DO NOTHING", [str(SCHEMA)])
             found = store.rows("SELECT value FROM meta WHERE name = 'schema'")[0][0]
         if found != str(SCHEMA):
+            store.close()
             raise StoreError(f"{url}: schema {found}, this version reads {SCHEMA}; upgrade trailmark")
         return store
 

@@ -51,7 +51,7 @@ class Swift:
         except (ValidationError, ValueError, LookupError):
             await self.app(scope, _again(body, receive), send)
             return
-        scope["route"] = door
+        scope["route"], scope["caller"] = door, who
         text = to_json(said)
         head: Head = [(b"content-length", b"%d" % len(text)), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": head})

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from functools import cache
-from typing import TextIO
+from typing import Any, TextIO
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic_core import to_json
@@ -19,16 +19,18 @@ faults = logging.getLogger("trailmark.serve")
 
 
 class Log:
-    """One JSON line per request, written twice a second: what a kill loses of it, the ledger has."""
+    """One JSON line per request, written twice a second: who asked for what, and of which learner who was looked at.
+
+    What was done is in the ledger, which loses nothing; this tells who read.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self.out, self.lines = out, list[bytes]()
 
-    def write(self, method: str, path: str, status: int, seconds: float) -> None:
+    def write(self, said: dict[str, Any]) -> None:
         """Take one line; it is written soon."""
         if not self.lines:
             asyncio.get_running_loop().call_later(0.5, self.flush)
-        said = {"time": time.time(), "method": method, "path": path, "status": status, "ms": round(1000 * seconds, 3)}
         self.lines.append(to_json(said))
 
     def flush(self) -> None:
@@ -74,7 +76,8 @@ class Watch:
             self.requests(method, path, status).inc()
             self.seconds(path).observe(spent)
             if self.log is not None:
-                self.log.write(method, path, status, spent)
+                line = {"time": time.time(), "method": method, "path": path, "status": status}
+                self.log.write(line | _asked(scope) | {"ms": round(1000 * spent, 3)})
 
     def _refused(self, scope: Scope) -> JSONResponse | None:
         said = b"0"
@@ -86,3 +89,10 @@ class Watch:
         if not said.isdigit() or int(said) > self.limit:
             return JSONResponse({"detail": f"a body may have at most {self.limit} bytes"}, 413)
         return None
+
+
+def _asked(scope: Scope) -> dict[str, Any]:
+    """Return who asked, and for which learner where the path names one."""
+    who, named = scope.get("caller"), scope.get("path_params", {})
+    said = {} if who is None else {"tenant": who.tenant, "who": who.name}
+    return said | ({"learner": named["learner"]} if "learner" in named else {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,18 @@ from trailmark.envs.worlds import onboarding_world
 from trailmark.experiments.serving.desk import ClashError, Desk, MissingError
 from trailmark.experiments.serving.engine import Engine, EngineError, Happening, choose
 from trailmark.experiments.serving.handover import HandOver
+from trailmark.experiments.serving.store import Store
 from trailmark.experiments.serving.view import queue
 
 T = "tenant"
+
+
+@pytest.fixture
+def desk(engine: Engine, url: str, clock: Any) -> Iterator[Desk]:
+    """A desk on each kind of store."""
+    desk = Desk(engine, Store.open(url), HandOver(), clock)
+    yield desk
+    desk.store.close()
 
 
 def lived(activity: str | None, correct: float = 1.0, **more: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from trailmark.experiments.serving.engine import Engine
 from trailmark.experiments.serving.handover import HandOver
 from trailmark.experiments.serving.keys import issue
 from trailmark.experiments.serving.store import Store
+
+EXAMPLES = int(os.environ.get("TRAILMARK_FUZZ", "15"))  # of each operation
 
 
 @pytest.mark.parametrize("negative", [False, True], ids=["as described", "not as described"])
@@ -30,7 +33,7 @@ def test_no_request_breaks_the_server(engine: Engine, tmp_path: Path, negative: 
         if negative and not (operation.body or operation.query or operation.path_parameters):
             continue
 
-        @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy(generation_mode=mode))
         def ask(case) -> None:  # type: ignore[no-untyped-def]
             reply = case.call(headers=keys)

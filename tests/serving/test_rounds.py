@@ -162,14 +162,20 @@ def test_the_swift_door_says_what_the_framework_says(desk_of_four: Desk, path: s
     assert quick.status_code in (200, 404, 409, 422)
 
 
-def test_each_request_leaves_one_line(desk_of_four: Desk) -> None:
+def test_each_request_leaves_one_line_that_says_who_read_whom(desk_of_four: Desk) -> None:
     out = io.StringIO()
-    key = issue(desk_of_four.store, T, "app", "app")
+    headers = {"Authorization": f"Bearer {issue(desk_of_four.store, T, 'coach', 'Grace')}"}
     with TestClient(application(desk_of_four, log=Log(out))) as client:
         for i in range(3):
-            body = {"request": f"d{i}", "learner": "ada"}
-            client.post("/decisions", json=body, headers={"Authorization": f"Bearer {key}"})
+            client.post("/decisions", json={"request": f"d{i}", "learner": "ada"}, headers=headers)
+        client.get("/learners/ada/trail", headers=headers)
         client.post("/decisions", json={})
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert [(line["path"], line["status"]) for line in lines] == [("/decisions", 200)] * 3 + [("/decisions", 401)]
+    assert [(line["path"], line["status"]) for line in lines] == [
+        *[("/decisions", 200)] * 3,
+        ("/learners/{learner}/trail", 200),
+        ("/decisions", 401),
+    ]
+    assert [line.get("who") for line in lines] == ["Grace"] * 4 + [None]
+    assert [line.get("learner") for line in lines] == [None] * 3 + ["ada", None]
     assert all(line["ms"] > 0 for line in lines)
