@@ -103,3 +103,9 @@ class NewKey(Ask):
 
     role: Name
     name: Name
+
+
+class OldKey(Ask):
+    """A key that is taken back: its name, or its id as the ledger says it."""
+
+    key: Name

@@ -52,12 +52,22 @@ class HandOver:
         return None
 
     def settled(
-        self, attempts: NDArray[Any], mastery: NDArray[Any], titles: list[str], days: float, time: float
+        self,
+        reason: str | None,
+        attempts: NDArray[Any],
+        mastery: NDArray[Any],
+        titles: list[str],
+        days: float,
+        time: float,
     ) -> dict[str, Any]:
-        """Return what to remember once a person has seen to a learner, to be kept in the state under `settled`."""
+        """Return what to remember once a person has seen to a learner with `reason`: the state's `settled`."""
         spinning = np.flatnonzero((attempts >= self.attempts) & (mastery < self.mastery))
         counts = {titles[k]: int(attempts[k]) for k in spinning.tolist()}
-        return {"time": time, "attempts": counts, "away": days >= self.away_days}
+        return {"time": time, "attempts": counts, "away": days >= self.away_days or self.still(reason) != reason}
+
+    def still(self, reason: str | None) -> str | None:
+        """Return what is left of a reason once the learner does something: who was away is back."""
+        return None if reason is not None and reason.startswith("away for ") else reason
 
     def away(self, days: float) -> str:
         """Return the reason for one who has not been seen for `days`."""
