@@ -13,21 +13,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .between import LISTED, TIME_ONLY, Between, pieces
 from .catalog import Catalog
 from .errors import DataError, did_you_mean, require_columns
 from .files import existing, read_frame, stem, write_whole
 
 REQUIRED = ("learner", "activity", "propensity")
 TEXT = ("learner", "episode", "activity", "delivered", "role", "policy", "last")
-LISTS = ("allowed", "probabilities", "vetoed", "goal", "past", "past_correct")
-NUMBERS = ("step", "time", "propensity", "correct", "minutes", "days", "minutes_budget")
+LISTS = ("allowed", "probabilities", "vetoed", "goal", "past", "past_correct", "since", *LISTED)
+NUMBERS = ("step", "time", "propensity", "correct", "minutes", "days", "minutes_budget", "waited")
 FLAGS = {"override": False, "accepted": True}  # and what a blank stands for
 # What a column holds where the log has none.
-BLANK = {"correct": np.nan, "minutes": 0.0, "days": 0.0, "minutes_budget": np.inf, "time": np.nan}
+BLANK = {"correct": np.nan, "minutes": 0.0, "days": 0.0, "minutes_budget": np.inf, "time": np.nan, "waited": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,11 @@ class Decisions:
     was given, if a person put something else in its place after the choice), override (a person chose before the
     policy could: propensity 1), vetoed, policy (who logged), correct, minutes, accepted and days (what came back, days
     until the next decision), role, goal, minutes_budget, past, past_correct and last (known at the first decision),
-    reward and further outcomes. Every other column is kept as it is: a class or cohort to cluster or to compare by.
+    reward and further outcomes. A log that follows learners between decisions says in the list `since` what they did
+    since the decision before this one, or since enrolment: the activity, or "-" where only time passed; in
+    since_correct, since_minutes, since_accepted (1 or 0) and since_days (which passed before it) the rest; and in
+    waited the days from the last of it to this decision. Replay then goes by these alone. Every other column is kept
+    as it is: a class or cohort to cluster or to compare by.
     """
 
     frame: pd.DataFrame
@@ -152,8 +156,8 @@ class Decisions:
         """(N, A) every activity's probability; None when the log does not say."""
         if "probabilities" not in self.frame or "allowed" not in self.frame:
             return None
-        offsets, names = _lists(self.frame["allowed"])
-        _, values = _lists(self.frame["probabilities"])
+        offsets, names = pieces(self.frame["allowed"])
+        _, values = pieces(self.frame["probabilities"])
         out = np.zeros((len(self), len(self.catalog.activity_ids)))
         out[np.repeat(np.arange(len(self)), np.diff(offsets)), self._codes(names)] = values.astype(np.float64)
         return out
@@ -162,7 +166,7 @@ class Decisions:
         """Return (N, A), True for the activities that the list column `name` holds; None without that column."""
         if name not in self.frame:
             return None
-        offsets, names = _lists(self.frame[name])
+        offsets, names = pieces(self.frame[name])
         out = np.zeros((len(self), len(self.catalog.activity_ids)), dtype=np.bool_)
         out[np.repeat(np.arange(len(self)), np.diff(offsets)), self._codes(names)] = True
         return out
@@ -190,11 +194,18 @@ class Decisions:
             )
         return self.frame[name]
 
+    @cached_property
+    def between(self) -> Between | None:
+        """What happened between each decision and the one before it; None when the log does not say."""
+        if "since" not in self.frame:
+            return None
+        return Between.of(self.frame, self._codes, self.name)
+
     def entries(self, name: str) -> list[list[str]]:
         """Return what the list column `name` first says in each session; empty lists where it says nothing."""
         if name not in self.frame:
             return [[] for _ in self.start[:-1]]
-        offsets, values = _lists(self.frame[name])
+        offsets, values = pieces(self.frame[name])
         full = np.flatnonzero(np.diff(offsets) > 0)
         place = np.searchsorted(full, self.start)
         out = []
@@ -211,10 +222,10 @@ class Decisions:
 
     def _check_lists(self, rows: _Rows, order: NDArray[np.int64]) -> None:
         """DataError when a list names an unknown activity, misses the chosen one, or has too many or few entries."""
-        for name in ("allowed", "vetoed"):
+        for name in ("allowed", "vetoed", "since"):
             if name in self.frame:
-                offsets, names = _lists(self.frame[name])
-                unknown = self._codes(names) < 0
+                offsets, names = pieces(self.frame[name])
+                unknown = (self._codes(names) < 0) & ((name != "since") | (names != TIME_ONLY))
                 if unknown.any():
                     i = int(np.argmax(unknown))
                     row = int(order[np.searchsorted(offsets, i, side="right") - 1])
@@ -227,7 +238,7 @@ class Decisions:
             missing[order] = ~self.allowed[np.arange(len(self)), self.activity]
             rows.refuse(missing, "allowed", "the chosen activity is not among the allowed ones", "Correct the row.")
         if "probabilities" in self.frame:
-            here, there = _lists(self.frame["allowed"])[0], _lists(self.frame["probabilities"])[0]
+            here, there = pieces(self.frame["allowed"])[0], pieces(self.frame["probabilities"])[0]
             uneven = np.zeros(len(self), dtype=np.bool_)
             uneven[order] = np.diff(here) != np.diff(there)
             rows.refuse(uneven, "probabilities", "is not as long as 'allowed'", "Give one for each.")
@@ -281,19 +292,3 @@ def _pauses(frame: pd.DataFrame, session: NDArray[np.int64]) -> NDArray[np.float
 
 def _session(frame: pd.DataFrame) -> pd.Series:
     return frame["learner"] + "\x1f" + frame["episode"] if "episode" in frame else frame["learner"]
-
-
-def _lists(column: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-    """Return row offsets (N + 1,) and the entries of a list column, or of a text column with `|` between entries."""
-    array = pa.array(column, from_pandas=True)
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if not pa.types.is_list(array.type) and not pa.types.is_large_list(array.type):
-        text = pc.fill_null(array.cast(pa.string()), "")
-        split = pc.split_pattern(text, "|")
-        count = np.where(np.asarray(pc.equal(text, "")), 0, np.asarray(pc.list_value_length(split)))
-        entries = np.asarray(pc.list_flatten(pc.filter(split, pc.not_equal(text, ""))).to_numpy(zero_copy_only=False))
-    else:
-        count = np.asarray(pc.fill_null(pc.list_value_length(array), 0))
-        entries = np.asarray(pc.list_flatten(array).to_numpy(zero_copy_only=False))
-    return np.concatenate([[0], np.cumsum(count)]).astype(np.int64), entries.astype(object)

@@ -32,10 +32,14 @@ def main(words: list[str]) -> None:
 
     from rich.console import Console
 
-    from .serving.engine import Engine
+    from .compose import complain
+    from .serving.engine import Engine, EngineError
 
     out = Console(highlight=False, soft_wrap=True)
-    engine = Engine.load(args.bundle)
+    try:
+        engine = Engine.load(args.bundle)
+    except EngineError as error:
+        complain(error)
     alone, batch = in_process(engine)
     out.print(f"in process, one learner: p50 {alone[0]:.3f} ms, p99 {alone[1]:.3f} ms (unpack, graph, draw, reasons)")
     out.print(f"in process, 10,000 learners at once: {batch:.0f} ms")

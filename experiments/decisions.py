@@ -41,10 +41,12 @@ def main(words: list[str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = list(decisions(store, args.tenant))
+    rows, awaited = decisions(store, args.tenant)
     if not rows:
-        complain(StoreError(f"{args.store}: tenant {args.tenant!r} has no decisions"))
+        found = f"{awaited:,} decisions, none answered" if awaited else "no decisions"
+        complain(StoreError(f"{args.store}: tenant {args.tenant!r} has {found}; nothing was written"))
     write_whole(args.to, lambda draft: pq.write_table(pa.Table.from_pylist(rows), draft, compression="zstd"))
-    print(
-        f"{args.to}: {len(rows):,} decisions of {len({row['learner'] for row in rows}):,} learners; the ledger is whole"
-    )
+    learners = len({row["learner"] for row in rows})
+    print(f"{args.to}: {len(rows):,} decisions of {learners:,} learners; the ledger is whole")
+    if awaited:
+        print(f"left out: {awaited:,} latest decisions whose answers are awaited")

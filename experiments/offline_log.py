@@ -62,7 +62,8 @@ def decided(world: World, decisions: Decisions, reward: str, seed: int) -> Logge
     """Return the steps of a decision log, rewarded by its column `reward`; a person's choices are steps like others.
 
     Sessions beyond the experiment's horizon are cut there. Propensities that nobody wrote down are estimated by
-    behaviour cloning. DataError when the log lacks the column, or an answer that the observer needs.
+    behaviour cloning, and so are those of what was given in place of the policy's choice. DataError when the log lacks
+    the column, or an answer that the observer needs.
     """
     observer = world.observer
     earned = decisions.column(reward, "the reward (offline.reward)").to_numpy(np.float64)
@@ -80,7 +81,8 @@ def decided(world: World, decisions: Decisions, reward: str, seed: int) -> Logge
     against = int((alive & ~np.take_along_axis(mask, action[..., None], 2)[..., 0]).sum())
     np.put_along_axis(mask, action[..., None], True, 2)
     after = np.concatenate([rows, rows[:, -1:]], 1)  # what follows a session's last step is never looked at
-    propensity = decisions.frame["propensity"].to_numpy(np.float64)[rows]
+    replaced = (decisions.delivered != decisions.activity) & ~decisions.override  # the log tells the chance of another
+    propensity = np.where(replaced, np.nan, decisions.frame["propensity"].to_numpy(np.float64))[rows]
     steps = Steps(
         torch.from_numpy(seen.features[after]),
         torch.from_numpy(mask),

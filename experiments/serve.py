@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 
 def main(words: list[str]) -> None:
     """Run `trailmark serve BUNDLE`."""
     parser = argparse.ArgumentParser("trailmark serve", description=__doc__)
-    parser.add_argument("bundle", help="folder of an exported bundle")
+    parser.add_argument(
+        "bundle", nargs="?", help="folder of an exported bundle; not needed with --new-key, --revoke-key, --verify"
+    )
     parser.add_argument(
         "--store", default="trailmark.db", help="SQLite file, or postgresql://... (default: %(default)s)"
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
-    parser.add_argument("--tenant", default="main", help="whose key to make with --new-key (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8000, help="port (default: %(default)s)")
+    parser.add_argument("--tenant", default="main", help="whose keys are made and revoked (default: %(default)s)")
     parser.add_argument("--new-key", choices=("app", "coach", "admin"), help="make a key, print it, and stop")
-    parser.add_argument("--verify", action="store_true", help="check the hash chain of the store, and stop")
+    parser.add_argument("--name", help="of the new key; it stands in the ledger, and revokes it")
+    parser.add_argument("--revoke-key", metavar="NAME_OR_ID", help="take a key back, in a running server too, and stop")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="check the hash chain of the store, print its head, and stop; newest lines that were cut off are only "
+        "found against a head that was kept elsewhere (--head)",
+    )
+    parser.add_argument("--head", metavar="DIGEST", help="a head that --verify printed before: it must still be there")
     parser.add_argument("--quiet", action="store_true", help="no line per request")
     args = parser.parse_args(words)
+
+    if args.head and not args.verify:
+        parser.error("--head DIGEST goes with --verify")
+    if args.bundle is None and not (args.verify or args.new_key or args.revoke_key):
+        parser.error("say the folder of an exported bundle")
+    remote = args.store.startswith(("postgres://", "postgresql://"))
+    if (args.verify or args.revoke_key) and not remote and not Path(args.store.removeprefix("sqlite:///")).exists():
+        parser.error(f"--store {args.store}: there is no such file")
 
     import gc
     import logging
@@ -28,17 +47,23 @@ def main(words: list[str]) -> None:
     from .serving.desk import Desk
     from .serving.engine import Engine, EngineError
     from .serving.handover import HandOver
-    from .serving.keys import issue
+    from .serving.keys import issue, revoke
     from .serving.store import Store, StoreError
 
     try:
         store = Store.open(args.store)
         if args.verify:
-            fault = store.verify()
-            print(fault or "every line of the ledger is as it was written")
+            fault, (lines, head) = store.verify(args.head), store.head()
+            print(fault or f"{lines:,} lines, each as it was written; head {head}")
             raise SystemExit(1 if fault else 0)
         if args.new_key:
-            print(issue(store, args.tenant, args.new_key, f"{args.new_key} made on the command line"))
+            print(issue(store, args.tenant, args.new_key, args.name or f"{args.new_key} made on the command line"))
+            return
+        if args.revoke_key:
+            try:
+                print(f"revoked: {', '.join(revoke(store, args.tenant, args.revoke_key))}")
+            except LookupError as error:
+                raise StoreError(str(error)) from error
             return
         if not store.rows("SELECT 1 FROM keys"):
             print(f"no keys yet; an admin key of tenant {args.tenant!r}, shown this once:")
@@ -71,3 +96,10 @@ def main(words: list[str]) -> None:
         proxy_headers=False,  # nobody asks for the client's address
         timeout_graceful_shutdown=20,
     )
+
+
+def _port(word: str) -> int:
+    port = int(word)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return port

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from ...agents.agent import Policy
+from ...data.between import Between
 from ...data.decisions import Decisions
 from ...data.errors import DataError, did_you_mean
-from ...envs.observer import NOBODY, Observer
-from ...envs.rows import map_tensors, take
+from ...envs.observer import NOBODY, Observer, Record
+from ...envs.rows import map_tensors, pick, take
 from ...envs.skills import mean_over_skills
 from ...envs.student import Context
 from .estimate import Array, Index
@@ -47,8 +48,10 @@ class Seen:
 def replay(observer: Observer, policy: Policy, decisions: Decisions) -> Seen:
     """Walk every session through `observer`, all sessions side by side, and ask `policy` before each decision.
 
-    What people did binds the candidate too: overrides leave one choice, vetoes forbid. DataError when the log lacks the
-    answers that the observer needs, or knows no such role or skill.
+    What people did binds the candidate too: overrides leave one choice, vetoes forbid. A log that says what happened
+    between decisions is followed event by event; days that a decision waited are seen by it alone, as at the desk: the
+    next event counts them again. DataError when the log lacks answers that the observer needs, or knows no such role or
+    skill.
     """
     if decisions.catalog.activity_ids != observer.catalog.activity_ids:
         raise DataError("the log was read with another catalogue than the policy's", decisions.name)
@@ -59,14 +62,15 @@ def replay(observer: Observer, policy: Policy, decisions: Decisions) -> Seen:
     correct = decisions.numbers("correct").copy()
     unknown = np.isnan(correct)
     unknown[start[1:] - 1] = False  # nothing is decided after a session's last answer: it may still be awaited
-    if unknown.any():
+    if unknown.any() and decisions.between is None:
         row = int(np.argmax(unknown))
         fix = "The policy's observer follows learners by their answers: give the column 'correct' (0 to 1) in full."
         raise DataError("no answer", decisions.name, f"decision {row + 1}", "correct", fix)
     answers, minutes, days = (torch.from_numpy(x).float() for x in (correct, *_numbers(decisions, "minutes", "days")))
     accepted = torch.from_numpy(decisions.flags("accepted", True).copy())
     given, forced = torch.from_numpy(decisions.delivered), torch.from_numpy(decisions.override.copy())
-    vetoed = decisions.listed("vetoed")
+    choice, waited = torch.from_numpy(decisions.activity), torch.from_numpy(decisions.numbers("waited").copy()).float()
+    between, vetoed = decisions.between, decisions.listed("vetoed")
     view = observer if policy.guarded else observer.unguarded()
     n, a = len(decisions), len(observer.catalog.activity_ids)
     features: NDArray[np.float32] | None = None
@@ -81,7 +85,12 @@ def replay(observer: Observer, policy: Policy, decisions: Decisions) -> Seen:
             if still < alive:
                 record, alive = take(record, slice(0, still)), still
             rows = first[:still] + t
-            record = record._replace(override=torch.where(forced[rows], given[rows], NOBODY))
+            if between is not None:
+                record = _followed(observer, record, between, rows)
+            kept = record
+            if bool((waited[rows] > 0).any()):
+                record = observer.elapse(record, waited[rows])
+            record = record._replace(override=torch.where(forced[rows], choice[rows], NOBODY))
             if vetoed is not None:
                 record = record._replace(veto=torch.from_numpy(vetoed[rows]))
             seen = view.observe(record)
@@ -94,12 +103,29 @@ def replay(observer: Observer, policy: Policy, decisions: Decisions) -> Seen:
             lack[rows] = mean_over_skills(1.0 - mastery, observer.skills).numpy()
             goal[rows] = mean_over_skills(record.goal, observer.skills).numpy()
             progress[rows] = (record.step / observer.horizon).numpy()
+            if between is not None:
+                record = kept
+                continue
             record = observer.update(record, given[rows], answers[rows], minutes[rows], accepted[rows])
             if bool((days[rows] > 0).any()):
                 record = observer.elapse(record, days[rows])
     assert features is not None
     chosen /= chosen.sum(1, keepdims=True)
     return Seen(features, mask, chosen, chance, lack, goal, progress)
+
+
+def _followed(observer: Observer, record: Record, between: Between, rows: Index) -> Record:
+    """Return the records after what happened before the decisions `rows`, one each, since the decisions before them."""
+    first, count = between.start[rows], np.diff(between.start)[rows]
+    for k in range(int(count.max(initial=0))):
+        there = np.flatnonzero(count > k)
+        activity, correct, minutes, accepted, days = (torch.from_numpy(x[first[there] + k]) for x in between[1:])
+        some = torch.from_numpy(there)
+        one = observer.elapse(take(record, some), days.float())
+        after = observer.update(one, activity.clamp_min(0), correct.float(), minutes.float(), accepted)
+        one = pick(activity >= 0, after, one)
+        record = map_tensors(lambda old, new, at=some: old.index_copy(0, at, new), record, one)
+    return record
 
 
 def past_answers(observer: Observer, decisions: Decisions) -> tuple[list[list[int]], list[list[float]]]:

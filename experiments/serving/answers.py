@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +46,19 @@ class Happen(NamedTuple):
         return "event"
 
 
+def digest(asked: Any) -> str:
+    """Return a digest of what is asked for, plain JSON values: a request id stands for one ask and no other."""
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+
+def asked_for(ask: Decide | Happen) -> str:
+    """Return the digest of an ask, without the request id and the learner, who stand in the ledger themselves."""
+    if isinstance(ask, Decide):
+        return digest([ask.k, ask.days, ask.time])
+    return digest({key: value for key, value in ask.said.items() if key not in ("request", "learner")})
+
+
 class Seat(NamedTuple):
     """One learner in a lap: the place of the ask, the learner, the time, and what the learner did."""
 
@@ -63,6 +78,8 @@ def lived(
     said, happening, state = seat.ask.said, seat.happening, dict(seat.learner.state)
     answer: Body = {"learner": seat.learner.id}
     if happening.activity != NOBODY:
+        if state.get("settled", {}).get("away"):  # is back
+            state["settled"] = state["settled"] | {"away": False}
         state["declined"] = 0 if happening.accepted else state.get("declined", 0) + 1
         if happening.accepted:
             state["wrong"] = 0 if happening.correct >= 0.5 else state.get("wrong", 0) + 1

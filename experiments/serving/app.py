@@ -12,9 +12,9 @@ from pydantic_core import to_json
 
 from . import view
 from .answers import Decide, Happen
-from .asks import DecisionAsk, Decisions, Enrolment, EventAsk, Events, Name, NewKey, Stop, Word
+from .asks import DecisionAsk, Decisions, Enrolment, EventAsk, Events, Name, NewKey, OldKey, Stop, Word
 from .desk import ClashError, Desk, MissingError
-from .keys import Caller, caller, issue
+from .keys import Caller, Callers, issue, revoke
 from .swift import Door, Swift
 from .turn import Turn
 from .watch import FAILED, Log, Watch
@@ -32,7 +32,7 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
         if log is not None:
             log.flush()
 
-    callers: dict[str, Caller] = {}  # by key, as far as they have asked
+    callers = Callers(desk.store)
     app = FastAPI(title="Trailmark", version="1", lifespan=life, description="What next, for whom, and why.")
     registry = CollectorRegistry()
     turn = Turn(desk, Counter("trailmark_rounds", "Writes to disk", registry=registry))
@@ -57,12 +57,7 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
 
     def asker(role: str) -> Callable[..., Awaitable[Caller]]:
         async def whose(request: Request, authorization: Annotated[str | None, Header()] = None) -> Caller:
-            scheme, _, key = (authorization or "").partition(" ")
-            found = callers.get(key) if scheme.lower() == "bearer" else None
-            if found is None and scheme.lower() == "bearer" and key:
-                found = caller(desk.store, key)
-                if found is not None:
-                    callers[key] = found
+            found = callers.of(authorization or "")
             if found is None:
                 raise HTTPException(401, "say Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
             request.scope["caller"] = found
@@ -195,13 +190,23 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
     @app.post("/keys", status_code=201, responses=wrong)
     async def new_key(ask: NewKey, who: AdminKey) -> Response:
         """Make a key for another caller of this tenant; it is shown this once."""
-        key = await turn.write(lambda: issue(desk.store, who.tenant, ask.role, ask.name))
+        key = await turn.write(lambda: issue(desk.store, who.tenant, ask.role, ask.name, who.name))
         return _said({"key": key}, 201)
 
+    @app.post("/keys/revoke", responses=wrong)
+    async def revoked(ask: OldKey, who: AdminKey) -> Response:
+        """Take keys of this tenant back, by their name or one by its id; they open nothing from the next second on."""
+        ids = await turn.write(lambda: _revoked(desk, who, ask.key))
+        return _said({"revoked": ids})
+
     @app.get("/verify", responses=wrong)
-    async def verify(_: AdminKey) -> Response:
-        """Check the hash chain of the whole ledger; `fault` is null when every line is as it was written."""
-        return _said({"fault": desk.store.verify()})
+    async def verify(_: AdminKey, head: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$")] = None) -> Response:
+        """Check the hash chain of the whole ledger; `fault` is null when every line is as it was written.
+
+        Keep `head` elsewhere: only `head=` against such an anchor tells whether the newest lines were cut off.
+        """
+        fault, (lines, digest) = desk.store.verify(head), desk.store.head()
+        return _said({"fault": fault, "lines": lines, "head": digest})
 
     page = resources.files("trailmark.experiments.serving").joinpath("console.html").read_text()
 
@@ -217,6 +222,13 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
 
 def _problem(status: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status)
+
+
+def _revoked(desk: Desk, who: Caller, which: str) -> list[str]:
+    try:
+        return revoke(desk.store, who.tenant, which, who.name)
+    except LookupError as error:
+        raise MissingError(str(error)) from error
 
 
 def _said(content: Any, status: int = 200) -> Response:

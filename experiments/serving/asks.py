@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+def _shown(name: str) -> str:
+    if "/" in name or name in (".", ".."):
+        raise ValueError("a learner's name stands in addresses: it holds no '/' and is not '.' or '..'")
+    return name
+
+
+Learner = Annotated[Name, AfterValidator(_shown)]
 Score = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
 Days = Annotated[float, Field(ge=0.0, le=36500.0, allow_inf_nan=False)]
@@ -24,7 +33,7 @@ class Enrolment(Ask):
     """A new learner; `past` is what was done before, oldest first, as pairs of activity and score."""
 
     request: Name
-    learner: Name
+    learner: Learner
     role: Name | None = None
     minutes: Minutes | None = None
     past: Annotated[list[tuple[Name, Score]], Field(max_length=10_000)] = []
@@ -94,3 +103,9 @@ class NewKey(Ask):
 
     role: Name
     name: Name
+
+
+class OldKey(Ask):
+    """A key that is taken back: its name, or its id as the ledger says it."""
+
+    key: Name

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .answers import Decide, Happen, Seat, decided, lived
+from .answers import Decide, Happen, Seat, asked_for, decided, digest, lived
 from .engine import NOBODY, Engine, Happening, Record, Sight
 from .handover import HandOver
 from .relive import relived, spoken
@@ -39,13 +39,16 @@ class Desk:
     seed: str = "trailmark"
 
     @contextmanager
-    def _once(self, tenant: str, kind: str, request: str, learner: str | None) -> Iterator[dict[str, Any]]:
-        """Hold a transaction; the yielded dict holds `said` where this request was already answered."""
+    def _once(self, tenant: str, kind: str, request: str, learner: str | None, asked: str) -> Iterator[dict[str, Any]]:
+        """Hold a transaction; the yielded dict holds `said` where this request was already answered.
+
+        `asked` is the digest of what is asked for.
+        """
         with self.store.transaction():
             found: dict[str, Any] = {}
             before = self.store.request(tenant, request)
             if before is not None:
-                found["said"] = _again(before, kind, learner)
+                found["said"] = _again(before, kind, learner, asked)
             yield found
 
     def known(self, tenant: str, name: str) -> tuple[Learner, Record]:
@@ -59,7 +62,14 @@ class Desk:
 
     def days_since(self, learner: Learner, days: float | None, time: float) -> float:
         """Return `days` where they were said, else the days from the learner's latest event to `time`."""
-        return max(0.0, (time - learner.seen) / DAY) if days is None else days
+        return max(0.0, (time - min(learner.seen, self.clock())) / DAY) if days is None else days
+
+    def _when(self, time: float | None) -> float:
+        """Return when something happened, never after now; ValueError when it is said to be a day ahead or more."""
+        now = self.clock()
+        if time is not None and time >= now + DAY:
+            raise ValueError(f"time {time:g} lies ahead: the server's clock says {now:.0f} (seconds since 1970)")
+        return now if time is None else min(time, now)
 
     def enrol(
         self,
@@ -72,16 +82,18 @@ class Desk:
         time: float | None,
     ) -> dict[str, Any]:
         """Enrol one learner; ClashError when there is one of that name, ValueError for an unknown role or activity."""
-        with self._once(tenant, "enrol", request, name) as once:
+        asked = digest([role, minutes, [list(pair) for pair in past], time])
+        with self._once(tenant, "enrol", request, name, asked) as once:
             if "said" in once:
                 return dict(once["said"])
             if self.store.learner(tenant, name) is not None:
                 raise ClashError(f"there is a learner {name!r} already")
-            now = self.clock() if time is None else time
+            now = self._when(time)
             role = next(iter(self.engine.about["roles"])) if role is None else role
             record = self.engine.enrol(role, minutes, past)
             answer = {"learner": name, "role": role}
             body = {"role": role, "minutes": minutes, "past": [list(pair) for pair in past], "answer": answer}
+            body["asked"] = asked
             self.store.append(tenant, name, "enrol", request, now, body | {"bundle": self.engine.digest})
             state = {"role": role, "paused": False, "wrong": 0, "declined": 0}
             self.store.put(tenant, Learner(name, self.engine.digest, self.engine.pack(record)[0], now, state, None))
@@ -147,7 +159,7 @@ class Desk:
         for place, ask in enumerate(lap):
             try:
                 if (entry := before.get((ask.tenant, ask.request))) is not None:
-                    said[place] = _again(entry, ask.kind, ask.learner)
+                    said[place] = _again(entry, ask.kind, ask.learner, asked_for(ask))
                 else:
                     seats.append(self._seat(place, ask, people.get((ask.tenant, ask.learner))))
             except (LookupError, ValueError) as error:
@@ -164,7 +176,7 @@ class Desk:
         own = learner.bundle == self.engine.digest
         record = learner.record if own else self.engine.pack(relived(self.engine, self.store, ask.tenant, learner))[0]
         asked: dict[str, Any] = ask.said if isinstance(ask, Happen) else {"time": ask.time, "days": ask.days}
-        now = self.clock() if asked.get("time") is None else asked["time"]
+        now = self._when(asked.get("time"))
         happening = Happening(self.days_since(learner, asked.get("days"), now))
         if "activity" in asked:
             activity = NOBODY if asked["activity"] is None else self.engine.activity(asked["activity"])
@@ -189,9 +201,9 @@ class Desk:
         lines, fresh = [], []
         for i, (place, ask, learner, _, now, happening) in enumerate(seats):
             if isinstance(ask, Happen):
-                at, now = row[i], max(now, learner.seen)
+                at, now = row[i], max(now, min(learner.seen, self.clock()))
                 state, answer, body = lived(self.engine, seats[i], sight.row(i), sight, after["record.goal"][at], at)
-                attention = self._attention(state, sight, attempts, at, 0.0) or learner.attention
+                attention = self._attention(state, sight, attempts, at, 0.0) or self.rule.still(learner.attention)
                 kept = Learner(ask.learner, self.engine.digest, packed[at], now, state, attention)
             else:
                 seed, stopped = f"{self.seed}:{ask.tenant}", stops[ask.tenant]
@@ -199,7 +211,8 @@ class Desk:
                 attention = self._attention(learner.state, sight, attempts, i, happening.days) or learner.attention
                 kept = learner._replace(attention=attention)
             said[place] = answer | {"attention": attention}
-            lines.append(Line(ask.tenant, ask.learner, ask.kind, ask.request, now, body | {"answer": said[place]}))
+            body |= {"asked": asked_for(ask), "answer": said[place]}
+            lines.append(Line(ask.tenant, ask.learner, ask.kind, ask.request, now, body))
             if kept != learner:
                 fresh.append((ask.tenant, kept))
         self.store.extend(lines)
@@ -216,6 +229,14 @@ class Desk:
             return "nothing is allowed for this learner now"
         return self.rule.reason(state, attempts[i], sight.mastery[i], self.engine.titles, days)
 
+    def _settled(self, learner: Learner, record: Record) -> dict[str, Any]:
+        """Return what to remember of a learner whom a person has seen to now."""
+        now = self.clock()
+        days = self.days_since(learner, None, now)
+        _, sight = self.engine.step(record, [Happening(days)])
+        attempts, titles = self.engine.attempts(record)[0], self.engine.titles
+        return self.rule.settled(learner.attention, attempts, sight.mastery[0], titles, days, now)
+
     def say(
         self, tenant: str, request: str, name: str, who: str, kind: str, activity: str | None, on: bool, why: str
     ) -> dict[str, Any]:
@@ -223,7 +244,8 @@ class Desk:
 
         It binds the next decision. ValueError when an override or a veto names no activity of the catalogue.
         """
-        with self._once(tenant, kind, request, name) as once:
+        asked = digest([activity, on, why])
+        with self._once(tenant, kind, request, name, asked) as once:
             if "said" in once:
                 return dict(once["said"])
             learner, record = self.known(tenant, name)
@@ -243,10 +265,11 @@ class Desk:
                 attention = None
                 state |= {"wrong": 0, "declined": 0}
                 state.pop("confidence", None)
+                state["settled"] = self._settled(learner, record)
             if int(record["record.override"][0]) == NOBODY:
                 state.pop("override", None)
             answer = {"learner": name, "kind": kind, "activity": activity, "on": on}
-            body = {"activity": activity, "on": on, "by": who, "why": why, "answer": answer}
+            body = {"activity": activity, "on": on, "by": who, "why": why, "asked": asked, "answer": answer}
             self.store.append(tenant, name, kind, request, self.clock(), body | {"bundle": self.engine.digest})
             blob = self.engine.pack(record)[0]
             self.store.put(tenant, Learner(name, self.engine.digest, blob, learner.seen, state, attention))
@@ -254,13 +277,13 @@ class Desk:
 
     def stop(self, tenant: str, request: str, who: str, on: bool, why: str) -> dict[str, Any]:
         """Pause or resume all automation of a tenant, effective with the next decision."""
-        with self._once(tenant, "stop", request, None) as once:
+        asked = digest([on, why])
+        with self._once(tenant, "stop", request, None, asked) as once:
             if "said" in once:
                 return dict(once["said"])
             answer = {"stopped": on}
-            self.store.append(
-                tenant, None, "stop", request, self.clock(), {"on": on, "by": who, "why": why, "answer": answer}
-            )
+            body = {"on": on, "by": who, "why": why, "asked": asked, "answer": answer}
+            self.store.append(tenant, None, "stop", request, self.clock(), body)
             self.store.run(
                 "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 [f"stop:{tenant}", "1" if on else "0"],
@@ -273,9 +296,10 @@ class Desk:
         return bool(found) and found[0][0] == "1"
 
 
-def _again(entry: Entry, kind: str, learner: str | None) -> dict[str, Any]:
+def _again(entry: Entry, kind: str, learner: str | None, asked: str) -> dict[str, Any]:
     """Return what a request was answered when it came before."""
-    if (entry.kind, entry.learner) != (kind, learner):
+    before = entry.body.get("asked", asked)  # older lines do not say
+    if (entry.kind, entry.learner, before) != (kind, learner, asked) or "answer" not in entry.body:
         raise ClashError(f"request {entry.request!r} was already used for another {entry.kind}; use a new id")
     return dict(entry.body["answer"])
 

@@ -97,35 +97,54 @@ class Store:
     def open(url: str) -> Store:
         """Open or create the store at `url`: a path of an SQLite file, or postgresql://...
 
-        StoreError when it belongs to a newer version, or a driver is missing.
+        StoreError when it belongs to a newer version, is none, cannot be reached, or a driver is missing.
         """
+        told = url
         if url.startswith(("postgresql://", "postgres://")):
+            told = "the PostgreSQL store"  # its address may hold a password
             try:
                 import psycopg
             except ImportError as error:
                 raise StoreError("PostgreSQL needs the driver: pip install 'psycopg[binary]'") from error
-            store = Store(psycopg.connect(url, autocommit=True), "%s")
+            try:
+                store = Store(psycopg.connect(url, autocommit=True), "%s")
+            except psycopg.Error as error:
+                raise StoreError(f"no PostgreSQL answers at the store's address: {error}") from error
+            faults: tuple[type[Exception], ...] = (psycopg.Error,)
             tables = _TABLES.format(bytes="BYTEA")
         else:
-            path = Path(url.removeprefix("sqlite:///"))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=20.0)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-8000"):
-                connection.execute(f"PRAGMA {pragma}")
+            path, faults = Path(url.removeprefix("sqlite:///")), (sqlite3.Error,)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=20.0)
+            except (OSError, sqlite3.Error) as error:
+                raise StoreError(f"{path}: cannot be opened as a store ({error})") from error
             store = Store(connection, "?")
             tables = _TABLES.format(bytes="BLOB")
-        store._begin()
-        for statement in filter(str.strip, tables.split(";")):
-            store.connection.execute(statement)
-        store.connection.execute("COMMIT")
-        with store.transaction():
-            store.run("INSERT INTO head VALUES (1, 0, ?) ON CONFLICT DO NOTHING", [GENESIS])
-            store.run("INSERT INTO meta VALUES ('schema', ?) ON CONFLICT DO NOTHING", [str(SCHEMA)])
-            found = store.rows("SELECT value FROM meta WHERE name = 'schema'")[0][0]
+        try:
+            found = store._prepared(tables)
+        except faults as error:
+            with suppress(Exception):
+                store.connection.close()
+            raise StoreError(f"{told}: is no store of trailmark ({error}); name another") from error
         if found != str(SCHEMA):
             store.close()
-            raise StoreError(f"{url}: schema {found}, this version reads {SCHEMA}; upgrade trailmark")
+            raise StoreError(f"{told}: schema {found}, this version reads {SCHEMA}; upgrade trailmark")
         return store
+
+    def _prepared(self, tables: str) -> str:
+        """Make what is missing and return the schema."""
+        if self.mark == "?":
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-8000"):
+                self.connection.execute(f"PRAGMA {pragma}")
+        self._begin()
+        for statement in filter(str.strip, tables.split(";")):
+            self.connection.execute(statement)
+        self.connection.execute("COMMIT")
+        with self.transaction():
+            self.run("INSERT INTO head VALUES (1, 0, ?) ON CONFLICT DO NOTHING", [GENESIS])
+            self.run("INSERT INTO meta VALUES ('schema', ?) ON CONFLICT DO NOTHING", [str(SCHEMA)])
+            return str(self.rows("SELECT value FROM meta WHERE name = 'schema'")[0][0])
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> None:
         """Execute one statement; its parameters are written as `?`."""
@@ -234,8 +253,16 @@ class Store:
             after = lines[-1].seq
             yield from (line for line in lines if not kinds or line.kind in kinds)
 
-    def verify(self) -> str | None:
-        """Return what is wrong with the ledger, None when every line is as it was written."""
+    def head(self) -> tuple[int, str]:
+        """Return the number of lines and the last one's digest; kept elsewhere, it is an anchor for `verify`."""
+        return self._last()
+
+    def verify(self, anchor: str | None = None) -> str | None:
+        """Return what is wrong with the ledger, None when every line is as it was written.
+
+        Whoever can write to the store can cut the newest lines off and set its head back: only an `anchor` tells, a
+        head that was written down elsewhere and must still be a line's digest.
+        """
         before, expected, after = GENESIS, 1, 0
         while lines := self.rows("SELECT * FROM ledger WHERE seq > ? ORDER BY seq LIMIT 1000", [after]):
             for seq, tenant, learner, kind, request, time, body, seal in lines:
@@ -245,7 +272,11 @@ class Store:
                     return f"line {seq} was changed after it was written"
                 before, expected, after = seal, seq + 1, seq
         seq, last = self._last()
-        return None if (seq, last) == (after, before) else f"the ledger ends at line {after}, not at line {seq}"
+        if (seq, last) != (after, before):
+            return f"the ledger ends at line {after}, not at line {seq}"
+        if anchor not in (None, GENESIS) and not self.rows("SELECT 1 FROM ledger WHERE hash = ?", [anchor]):
+            return f"no line has the anchored digest {anchor}: lines were cut off or written anew"
+        return None
 
     def learner(self, tenant: str, id: str) -> Learner | None:
         """Return one learner, None when the tenant has none of that name."""

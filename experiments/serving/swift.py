@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .keys import Caller
+from .keys import Caller, Callers
 
 Head = list[tuple[bytes, bytes]]
 
@@ -25,19 +25,26 @@ class Door(NamedTuple):
 class Swift:
     """Plain ASGI: a known key, a valid body and a desk that has an answer need nothing else.
 
-    All others (no key, a body with faults, an unknown learner, another path) are passed on with what was read, so that
-    there is one place that says what is wrong.
+    All others (no key, whose body is not read; a body with faults, an unknown learner, another path) are passed on with
+    what was read, so that there is one place that says what is wrong.
     """
 
-    def __init__(self, app: ASGIApp, doors: list[Door], callers: dict[str, Caller]) -> None:
+    def __init__(self, app: ASGIApp, doors: list[Door], callers: Callers) -> None:
         self.app, self.callers = app, callers
         self.doors = {door.path: door for door in doors}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on."""
-        door = self.doors.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        who = None if door is None else self._known(scope["headers"])
-        if door is None or who is None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        key, plain = _headers(scope["headers"])
+        who = self.callers.of(key)
+        if who is None:  # the body of a stranger is not even read
+            await self.app(scope, _again(b"", receive), send)
+            return
+        door = self.doors.get(scope["path"]) if plain and scope["method"] == "POST" else None
+        if door is None:
             await self.app(scope, receive, send)
             return
         body, more = b"", True
@@ -57,14 +64,16 @@ class Swift:
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": text})
 
-    def _known(self, headers: Head) -> Caller | None:
-        key, plain = b"", False
-        for name, value in headers:
-            if name == b"authorization":
-                key = value
-            elif name == b"content-type":
-                plain = value.split(b";")[0] == b"application/json"
-        return self.callers.get(key[7:].decode("latin-1")) if plain and key[:7].lower() == b"bearer " else None
+
+def _headers(headers: Head) -> tuple[str, bool]:
+    """Return what is said for authorization, and whether the body is plain JSON."""
+    key, plain = b"", False
+    for name, value in headers:
+        if name == b"authorization":
+            key = value
+        elif name == b"content-type":
+            plain = value.split(b";")[0] == b"application/json"
+    return key.decode("latin-1"), plain
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -47,6 +47,7 @@ def queue(desk: Desk, tenant: str) -> list[dict[str, Any]]:
     found = [
         (one.attention or desk.rule.away((now - one.seen) / DAY), one)
         for one in desk.store.waiting(tenant, now - desk.rule.away_days * DAY)
+        if one.attention or not one.state.get("settled", {}).get("away")
     ]
     found.sort(key=lambda pair: (desk.rule.urgency(pair[0]), pair[1].seen))
     return [

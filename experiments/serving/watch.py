@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FAILED = "something failed here; it was logged"
+SMALL = 64 << 10  # bytes of a body that holds no list
+LISTS = frozenset({"/events/batch", "/decisions/batch", "/learners"})  # paths whose bodies do
 METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
 faults = logging.getLogger("trailmark.serve")
 
@@ -42,7 +44,7 @@ class Log:
 
 
 class Watch:
-    """Plain ASGI, outermost; a body must say its length, and have at most `limit` bytes."""
+    """Plain ASGI, outermost; a body must say its length, and have at most `limit` bytes, SMALL where it is no list."""
 
     def __init__(self, app: ASGIApp, registry: CollectorRegistry, limit: int, log: Log | None = None) -> None:
         self.app, self.limit, self.log = app, limit, log
@@ -86,8 +88,9 @@ class Watch:
                 said = value
             elif name == b"transfer-encoding" and b"chunked" in value:
                 return JSONResponse({"detail": "a body must say how many bytes it has (Content-Length)"}, 411)
-        if not said.isdigit() or int(said) > self.limit:
-            return JSONResponse({"detail": f"a body may have at most {self.limit} bytes"}, 413)
+        limit = self.limit if scope["path"] in LISTS else min(self.limit, SMALL)
+        if not said.isdigit() or int(said) > limit:
+            return JSONResponse({"detail": f"a body may have at most {limit} bytes here"}, 413)
         return None
 
 

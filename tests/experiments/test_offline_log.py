@@ -75,3 +75,19 @@ def test_sessions_longer_than_the_experiments_are_cut(onboarding: World) -> None
     assert found.steps.alive.shape == (4, 5)
     assert bool(found.steps.ended[:, -1].all())
     assert any("beyond the horizon of 5" in note for note in found.about["notes"])
+
+
+def test_the_chance_of_what_a_person_put_in_its_place_is_estimated(onboarding: World) -> None:
+    """The log tells the propensity of the policy's choice, not of what was given instead."""
+    log = gather_log(onboarding, Mixed(FixedOrder(onboarding.observer.space), 0.5), 1, 20, override_rate=0.2)
+    ids = np.asarray(log.catalog.activity_ids, dtype=object)
+    swapped = np.arange(len(log)) % 7 == 3
+    delivered = np.where(swapped, ids[(log.activity + 1) % len(ids)], "")
+    marked = replace(log, frame=log.frame.assign(delivered=delivered, propensity=np.where(log.override, 1.0, 0.123)))
+    found = decided(onboarding, marked, "reward", 0)
+    given = found.steps.propensity[found.steps.alive].numpy()
+    free = swapped & ~log.override
+    assert free.any()
+    assert (np.abs(given[free] - 0.123) > 1e-6).all()
+    np.testing.assert_allclose(given[~free], np.where(log.override, 1.0, 0.123)[~free], rtol=1e-6)
+    assert "propensities are estimates" in found.about["notes"][0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +12,7 @@ from starlette.testclient import TestClient
 
 from trailmark.experiments.serving.app import application
 from trailmark.experiments.serving.desk import Desk
-from trailmark.experiments.serving.keys import issue
+from trailmark.experiments.serving.keys import caller, issue, revoke
 
 
 @pytest.fixture
@@ -120,3 +122,78 @@ def test_the_server_needs_no_torch() -> None:
         "print([m for m in ('torch', 'pandas', 'mlflow', 'matplotlib') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_strangers_body_is_not_read(desk: Desk, keys: dict[str, str]) -> None:
+    app = application(desk)
+
+    async def ask(key: str, path: str, length: int) -> tuple[int, int]:
+        """Return the status and how many bytes were taken of a body."""
+        taken, status = 0, 0
+
+        async def receive() -> dict[str, Any]:
+            nonlocal taken
+            taken += 1000
+            return {"type": "http.request", "body": b"x" * 1000, "more_body": taken < length}
+
+        async def send(message: Any) -> None:
+            nonlocal status
+            status = message.get("status", status)
+
+        headers = [(b"content-length", b"%d" % length), (b"content-type", b"application/json")]
+        headers += [(b"authorization", f"Bearer {key}".encode())] if key else []
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+        await app(scope | {"http_version": "1.1", "scheme": "http", "root_path": ""}, receive, send)  # type: ignore[arg-type]
+        return status, taken
+
+    for path in ("/events/batch", "/events", "/decisions/batch", "/learners", "/nowhere"):
+        for key in ("", "made up"):
+            status, taken = asyncio.run(ask(key, path, 50_000))
+            assert (status, taken) == (404 if path == "/nowhere" else 401, 0)
+    assert asyncio.run(ask(keys["app"], "/events/batch", 200_000))[0] == 422
+    assert asyncio.run(ask(keys["app"], "/events", 200_000)) == (413, 0)
+
+
+@pytest.mark.parametrize("name", ["a/b", "/", "..", "."])
+def test_names_that_no_address_can_hold_are_refused(client: TestClient, keys: dict[str, str], name: str) -> None:
+    said = client.post("/learners", json={"request": "n", "learner": name}, headers=bearer(keys["app"]))
+    assert said.status_code == 422
+    assert "a learner's name" in said.text
+
+
+def test_a_request_id_stands_for_one_body(client: TestClient, keys: dict[str, str], desk: Desk) -> None:
+    first, second = desk.engine.names[:2]
+    body = {"request": "x1", "learner": "ada", "activity": first, "correct": 1, "minutes": 3}
+    said = client.post("/events", json=body, headers=bearer(keys["app"]))
+    assert client.post("/events", json=body, headers=bearer(keys["app"])).json() == said.json()
+    other = body | {"activity": second, "correct": 0}
+    assert client.post("/events", json=other, headers=bearer(keys["app"])).status_code == 409
+    many = {"events": [other]}
+    assert client.post("/events/batch", json=many, headers=bearer(keys["app"])).status_code == 409
+
+
+def test_a_revoked_key_opens_nothing(client: TestClient, keys: dict[str, str], desk: Desk) -> None:
+    asked = {"request": "d", "learner": "ada"}
+    assert client.post("/decisions", json=asked, headers=bearer(keys["app"])).status_code == 200
+    assert revoke(desk.store, "main", "app")
+    time.sleep(0.6)
+    assert client.post("/decisions", json=asked, headers=bearer(keys["app"])).status_code == 401
+    admin = bearer(keys["admin"])
+    assert client.post("/keys/revoke", json={"key": "nobody"}, headers=admin).status_code == 404
+    assert client.post("/keys/revoke", json={"key": "stranger"}, headers=admin).status_code == 404
+    assert client.post("/keys/revoke", json={"key": "coach"}, headers=admin).status_code == 200
+    assert caller(desk.store, keys["coach"]) is None
+    assert caller(desk.store, keys["stranger"]) is not None
+    lines = [(line.kind, line.body["name"], line.body["by"]) for line in desk.store.every("main", ("key", "revoke"))]
+    assert lines[:3] == [("key", role, "the command line") for role in LADDER]
+    assert lines[3:] == [("revoke", "app", "the command line"), ("revoke", "coach", "admin")]
+
+
+def test_verify_against_an_anchor(client: TestClient, keys: dict[str, str], desk: Desk) -> None:
+    admin = bearer(keys["admin"])
+    anchor = client.get("/verify", headers=admin).json()
+    assert anchor["fault"] is None
+    assert (anchor["lines"], anchor["head"]) == desk.store.head()
+    client.post("/keys", json={"role": "app", "name": "new"}, headers=admin)
+    assert client.get(f"/verify?head={anchor['head']}", headers=admin).json()["fault"] is None
+    assert "cut off" in client.get(f"/verify?head={'1' * 64}", headers=admin).json()["fault"]

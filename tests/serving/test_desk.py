@@ -178,8 +178,12 @@ def test_who_needs_a_person(desk: Desk, happenings: list[dict[str, Any]], words:
     assert words in said["attention"]
     assert [one["learner"] for one in queue(desk, T)] == ["ada"]
     desk.say(T, "s", "ada", "coach", "seen", None, True, "we talked")
-    if "wheel" not in words:
-        assert queue(desk, T) == []
+    assert queue(desk, T) == []
+    assert desk.decide(T, "after", "ada", 1, 0.0, None)["attention"] is None
+    if "wheel" in words:  # as many attempts more are a reason again
+        for i in range(desk.rule.attempts):
+            said = desk.event(T, f"more{i}", "ada", lived(first, correct=float(i % 2)))
+        assert "20 attempts" in said["attention"]
 
 
 def test_who_stays_away_is_queued_and_those_beyond_capacity_wait(desk: Desk, clock: Any) -> None:
@@ -234,3 +238,60 @@ def test_sampling_is_the_same_idea_in_both_places() -> None:
     """Inversion in the environment and at the desk pick the same activity for the same number."""
     p = torch.tensor([[0.0, 0.25, 0.5, 0.25]])
     assert [int(sample(p, torch.tensor([u]))) for u in (0.0, 0.24, 0.26, 0.99)] == [1, 1, 2, 3]
+
+
+def test_who_was_away_is_settled_until_the_next_absence(desk: Desk, clock: Any) -> None:
+    enrolled(desk, "ada", "bob")
+    clock.now += 20 * 86400
+    assert "away for 20 days" in desk.decide(T, "d0", "bob", 1, None, None)["attention"]
+    for name in ("ada", "bob"):
+        desk.say(T, f"s{name}", name, "coach", "seen", None, True, "has left the company")
+    clock.now += 300 * 86400
+    assert queue(desk, T) == []
+    assert desk.decide(T, "d1", "bob", 1, None, None)["attention"] is None
+    desk.event(T, "e", "bob", lived(desk.engine.names[0]))
+    clock.now += 15 * 86400
+    assert [one["learner"] for one in queue(desk, T)] == ["bob"]
+
+
+def test_who_comes_back_is_no_longer_away(desk: Desk, clock: Any) -> None:
+    enrolled(desk, "ada")
+    clock.now += 20 * 86400
+    assert "away" in desk.decide(T, "d0", "ada", 1, None, None)["attention"]
+    desk.event(T, "e", "ada", lived(desk.engine.names[0]))
+    assert queue(desk, T) == []
+
+
+def test_no_event_lies_ahead(desk: Desk, clock: Any) -> None:
+    enrolled(desk, "ada")
+    with pytest.raises(ValueError, match="lies ahead"):
+        desk.event(T, "e", "ada", lived(None, days=None, time=4102444800.0))
+    desk.event(T, "e", "ada", lived(None, days=None, time=clock.now + 3600.0))  # a clock that is a little fast
+    clock.now += 3 * 86400
+    learner, _ = desk.known(T, "ada")
+    assert desk.days_since(learner, None, clock.now) == pytest.approx(3.0)
+    desk.store.put(T, learner._replace(seen=4102444800.0))  # from before that was refused
+    desk.event(T, "e2", "ada", lived(None, days=None))
+    clock.now += 86400
+    assert desk.days_since(desk.known(T, "ada")[0], None, clock.now) == pytest.approx(1.0)
+
+
+def test_a_request_id_stands_for_one_body(desk: Desk) -> None:
+    enrolled(desk, "ada")
+    first, second = desk.engine.names[:2]
+    said = desk.event(T, "x1", "ada", lived(first))
+    assert desk.event(T, "x1", "ada", lived(first)) == said
+    with pytest.raises(ClashError, match="'x1' was already used"):
+        desk.event(T, "x1", "ada", lived(second, correct=0.0))
+    desk.decide(T, "x2", "ada", 1, 0.5, None)
+    with pytest.raises(ClashError):
+        desk.decide(T, "x2", "ada", 1, 2.0, None)
+    desk.say(T, "x3", "ada", "Grace", "veto", first, True, "no")
+    with pytest.raises(ClashError):
+        desk.say(T, "x3", "ada", "Grace", "veto", second, True, "no")
+    desk.stop(T, "x4", "Grace", True, "stop")
+    with pytest.raises(ClashError):
+        desk.stop(T, "x4", "Grace", False, "stop")
+    with pytest.raises(ClashError):
+        desk.enrol(T, "enrol-ada", "ada", None, 99.0, [], None)
+    assert len(desk.store.ledger(T, "ada")) == 4

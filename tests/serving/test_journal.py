@@ -39,7 +39,7 @@ def busy(desk: Desk) -> Desk:
 
 
 def test_each_decision_with_what_came_of_it(busy: Desk) -> None:
-    rows = list(decisions(busy.store, "main"))
+    rows = decisions(busy.store, "main").rows
     assert [row["decision"] for row in rows] == ["d0", "d1", "d2"]
     assert [row["correct"] for row in rows] == [1.0, 0.0, 1.0]
     assert [row["days"] for row in rows] == [2.0, 0.0, 0.0]
@@ -88,7 +88,8 @@ def test_propensities_are_exact_with_a_fifth_overridden(desk: Desk) -> None:
             else:
                 desk.say("main", f"o{turn}{name}", name, "c", "override", None, False, "")
         desk.decide_many("main", [(f"d{turn}{name}", name, 1, 0.0, None) for name in names])
-    rows = list(decisions(desk.store, "main"))
+    rows, awaited = decisions(desk.store, "main")
+    assert (len(rows), awaited) == (540, 60)
     assert 0.15 < np.mean([row["override"] for row in rows]) < 0.25
     assert all(row["propensity"] == 1.0 for row in rows if row["override"])
     observed, expected, spread = np.zeros(len(ids)), np.zeros(len(ids)), np.zeros(len(ids))
@@ -102,3 +103,38 @@ def test_propensities_are_exact_with_a_fifth_overridden(desk: Desk) -> None:
     used = spread > 5
     z = (observed - expected)[used] / np.sqrt(spread[used])
     assert chi2.sf(float((z**2).sum()), int(used.sum())) > 1e-3
+
+
+def test_the_first_answer_stands(desk: Desk) -> None:
+    """What follows it under the same decision is no answer: a note, the same activity once more."""
+    desk.enrol("main", "n", "ada", None, 360.0, [], None)
+    given = desk.decide("main", "d1", "ada", 1, 0.0, None)["activity"]
+    desk.event("main", "e0", "ada", lived(None, 0.0, minutes=0.0, decision="d1", note="begun", confidence=0.4))
+    desk.event("main", "e1", "ada", lived(given, 1.0, decision="d1"))
+    desk.event("main", "e2", "ada", lived(None, 0.0, minutes=0.0, decision="d1", note="fine", confidence=0.9))
+    desk.event("main", "e3", "ada", lived(given, 0.0, minutes=9.0, decision="d1"))
+    (row,) = decisions(desk.store, "main").rows
+    assert (row["correct"], row["minutes"], row["accepted"]) == (1.0, 5.0, True)
+    assert row["goal_gain"] > 0
+
+
+def test_answers_find_their_decisions_however_late(desk: Desk) -> None:
+    for name in ("ada", "bob"):
+        desk.enrol("main", f"n{name}", name, None, 360.0, [], None)
+        for i in range(4):
+            desk.decide("main", f"{name}{i}", name, 1, 0.0, None)
+    rows = {row["decision"]: row for row in decisions(desk.store, "main").rows}
+    given = rows["ada1"]["activity"]
+    other = next(one for one in desk.engine.names if one != rows["ada2"]["activity"])
+    desk.event("main", "late", "ada", lived(given, 1.0, decision="ada1"))
+    desk.event("main", "not bob's", "bob", lived(given, 1.0, decision="ada2"))
+    desk.event("main", "own", "ada", lived(other, 1.0))
+    rows, awaited = decisions(desk.store, "main")  # type: ignore[assignment]
+    said = {row["decision"]: (row["correct"], row["accepted"]) for row in rows}  # type: ignore[attr-defined]
+    assert said == {
+        "ada0": (None, False), "ada1": (1.0, True), "ada2": (None, False),
+        "bob0": (None, False), "bob1": (None, False), "bob2": (None, False),
+    }  # fmt: skip
+    assert awaited == 2
+    steps = {row["decision"]: row["step"] for row in rows}  # type: ignore[attr-defined]
+    assert [steps[f"bob{i}"] for i in range(3)] == [0, 1, 2]
