@@ -12,7 +12,7 @@ from . import figures
 from .figures import Dot
 from .page import bullets, element, figure, grid, kind_legend, page, paragraph, row_head, table, warning, write
 from .statistics import Interval
-from .verdict import FEW_SEEDS, KINDS, Json, common_places, count_text, decimal_text, percent, span_text
+from .verdict import ENOUGH_SEEDS, FEW_SEEDS, KINDS, Json, common_places, count_text, decimal_text, percent, span_text
 
 if TYPE_CHECKING:
     import rich.table
@@ -34,6 +34,7 @@ DOUBTS = (
     "The best of many agents looks better than it is: the more were tried, the more so.",
     "What learns nothing includes planning on the agent's own belief; none of it sees the hidden state.",
     "Agents keep the settings of their yaml on every task; a worse place may mean that nobody tuned them for it.",
+    "The best trained agent is picked from several by the same runs that rule on it, which flatters it a little.",
     "Every learner here is simulated. A gain on them is not a gain on people.",
 )
 
@@ -47,6 +48,9 @@ def write_page(found: Json, path: Path) -> Path:
     doubts = list(DOUBTS)
     if found["seeds"] < FEW_SEEDS:
         doubts.insert(0, f"Only {count_text(found['seeds'], 'seed')}: at least {FEW_SEEDS} are usual.")
+    elif found["seeds"] < ENOUGH_SEEDS:
+        said = count_text(found["seeds"], "seed")
+        doubts.insert(0, f"{said}: the 95 % intervals hold about nine times in ten; play {ENOUGH_SEEDS}.")
     for name in found["missing"]:
         doubts.append(f"Task {name} was left out: its data are not on this machine.")
     sections.append(("doubts", "What to doubt", [bullets(doubts)]))
