@@ -13,7 +13,7 @@ import torch
 from ...data.decisions import Decisions
 from ...data.log import Log
 from ...envs.observer import Observer
-from ...envs.rows import take
+from ...envs.rows import pick, take
 from ...envs.skills import mean_over_skills
 from ...envs.tracer import Evidence, Tracer
 from .estimate import Array, Index
@@ -93,7 +93,8 @@ def _walk(tracer: Tracer, observer: Observer, decisions: Decisions) -> tuple[NDA
     past, scores = past_answers(observer, decisions)
     depth = np.array([len(one) for one in past])
     given = torch.from_numpy(decisions.delivered)
-    correct = torch.from_numpy(np.nan_to_num(decisions.numbers("correct"))).float()
+    answers = decisions.numbers("correct")
+    answered, correct = torch.from_numpy(np.isfinite(answers)), torch.from_numpy(np.nan_to_num(answers)).float()
     days = torch.from_numpy(decisions.numbers("days").copy()).float()
     with torch.no_grad():
         for d in np.unique(depth):  # sessions with pasts of one length begin together
@@ -110,7 +111,7 @@ def _walk(tracer: Tracer, observer: Observer, decisions: Decisions) -> tuple[NDA
                 rows = first[:still] + t
                 chance[rows] = tracer.predict(belief).numpy()
                 lack[rows] = mean_over_skills(1.0 - tracer.mastery(belief), observer.skills).numpy()
-                belief = tracer.update(belief, Evidence(given[rows], correct[rows]))
+                belief = pick(answered[rows], tracer.update(belief, Evidence(given[rows], correct[rows])), belief)
                 if bool((days[rows] > 0).any()):
                     belief = tracer.elapse(belief, days[rows])
     return chance, lack

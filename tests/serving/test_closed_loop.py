@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,14 @@ def test_replay_sees_what_was_served(log: Path, bundle: PolicyBundle) -> None:
     assert found.probabilities is not None
     assert np.array_equal(seen.mask, found.allowed)
     np.testing.assert_allclose(seen.policy, found.probabilities, atol=1e-5)
+    for blank in ({"waited": 0.0}, {"vetoed": [[]] * len(found)}, first_only(found)):
+        less = replay(bundle.observer, bundle.policy, replace(found, frame=found.frame.assign(**blank)))
+        assert np.abs(less.policy - found.probabilities).max() > 1e-3, blank.keys()
+
+
+def first_only(log: Decisions) -> dict[str, Any]:
+    """The first event between two decisions alone."""
+    return {name: log.frame[name].str[:1] for name in log.frame if name.startswith("since")}
 
 
 def test_the_served_log_is_judged_and_learned_from(

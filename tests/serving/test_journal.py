@@ -123,18 +123,18 @@ def test_answers_find_their_decisions_however_late(desk: Desk) -> None:
         desk.enrol("main", f"n{name}", name, None, 360.0, [], None)
         for i in range(4):
             desk.decide("main", f"{name}{i}", name, 1, 0.0, None)
-    rows = {row["decision"]: row for row in decisions(desk.store, "main").rows}
-    given = rows["ada1"]["activity"]
-    other = next(one for one in desk.engine.names if one != rows["ada2"]["activity"])
+    open_yet = {row["decision"]: row["activity"] for row in decisions(desk.store, "main").rows}
+    given = open_yet["ada1"]
+    other = next(one for one in desk.engine.names if one != open_yet["ada2"])
     desk.event("main", "late", "ada", lived(given, 1.0, decision="ada1"))
     desk.event("main", "not bob's", "bob", lived(given, 1.0, decision="ada2"))
     desk.event("main", "own", "ada", lived(other, 1.0))
-    rows, awaited = decisions(desk.store, "main")  # type: ignore[assignment]
-    said = {row["decision"]: (row["correct"], row["accepted"]) for row in rows}  # type: ignore[attr-defined]
+    rows, awaited = decisions(desk.store, "main")
+    said = {row["decision"]: (row["correct"], row["accepted"]) for row in rows}
     assert said == {
         "ada0": (None, False), "ada1": (1.0, True), "ada2": (None, False),
         "bob0": (None, False), "bob1": (None, False), "bob2": (None, False),
     }  # fmt: skip
     assert awaited == 2
-    steps = {row["decision"]: row["step"] for row in rows}  # type: ignore[attr-defined]
+    steps = {row["decision"]: row["step"] for row in rows}
     assert [steps[f"bob{i}"] for i in range(3)] == [0, 1, 2]

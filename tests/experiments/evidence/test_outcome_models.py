@@ -45,6 +45,19 @@ def test_tracer_is_fitted_to_other_learners_and_believes_what_it_would_live(logg
     assert chance[np.arange(len(log)), log.activity] == pytest.approx(said, abs=1e-5)
 
 
+def test_what_was_not_answered_teaches_a_tracer_nothing(logged) -> None:
+    """A row without an answer is as if it were not there; it is no wrong answer."""
+    world, log, seen = logged
+    kept = log.frame["step"].to_numpy() != 3
+    silent = log.frame.assign(correct=log.frame["correct"].where(kept))
+    fold = log.session % 2
+    found = believed(PFA(), world.observer, Decisions.from_frame(silent, log.catalog), seen, fold)
+    less = type(seen)(*(getattr(seen, name)[kept] for name in type(seen).__dataclass_fields__))
+    without = believed(PFA(), world.observer, Decisions.from_frame(log.frame[kept], log.catalog), less, fold[kept])
+    rows = np.flatnonzero(kept)
+    assert found.designs[0](rows)[:, :, 5] == pytest.approx(without.designs[0](slice(None))[:, :, 5], abs=1e-6)
+
+
 def test_no_learner_tells_its_own_model(logged) -> None:
     world, log, seen = logged
     fold = log.session % 2
