@@ -117,6 +117,9 @@ def _estimates(found: Json) -> list[Element]:
         ("rests on a model: do not headline", "kind-floor tilted"),
     ]
     parts: list[Element] = [legend(marks), figure(text, picture)] if picture else []
+    if found.get("betting") is not None:
+        least = f"At least {found['betting']:.4f} with {settings['confidence']:.0%} confidence, however often one looks"
+        parts.append(paragraph(f"{least}, if only the propensities are right (betting)."))
     return [*parts, _table(session, "Every estimator; intervals are clustered by " + settings["cluster"])]
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..envs.tracer import Tracer
     from .evidence.assess import Assessment, Settings, Table
     from .evidence.fairness import Group
-    from .evidence.outcome_models import Regressor
 
 KEYS = {
     "policy": "a bundle's folder, or a run (its id, the start of one, or `latest`)",
@@ -25,6 +23,7 @@ KEYS = {
     "group": "the column of learner groups that must not be overlooked",
     "outcomes": "further columns to judge by learner group, with commas: learning_gain,time_to_mastery",
     "discount": "of later rewards within a session",
+    "limits": "the least and most that a session's reward can be, -1,1: a lower bound by betting that assumes no more",
     "confidence": "of every interval",
     "replicates": "of the bootstrap",
     "folds": "of cross-fitting; learners are never split",
@@ -62,6 +61,7 @@ def main(words: list[str]) -> None:
     from .evidence.assess import assess
     from .evidence.explore import Exploring
     from .evidence.replay import replay
+    from .outcome_choice import reward_model, reward_tracer
     from .runs import RunError, commit, now, write_json
 
     torch.set_num_threads(1)
@@ -79,7 +79,7 @@ def main(words: list[str]) -> None:
         with console.step(f"replay {len(decisions):,} decisions through the policy's observer"):
             seen = replay(bundle.observer, policy, decisions)
         with console.step("estimate"):
-            found = assess(decisions, seen, bundle.observer, settings, reward_model(settings), _tracer(settings))
+            found = assess(decisions, seen, bundle.observer, settings, reward_model(settings), reward_tracer(settings))
     except (ConfigError, RunError, DataError, PackError) as error:
         complain(error)
     console.say(f"log {said['log']}: {len(decisions.start) - 1:,} sessions; reward `{settings.reward}`")
@@ -114,49 +114,6 @@ def bundle_folder(name: str, output: str) -> Path:
 def digest(folder: Path) -> str:
     """Return the fingerprint of a whole bundle, the same as the server and the model registry know it by."""
     return hashlib.sha256((folder / "checksums.json").read_bytes()).hexdigest()
-
-
-def reward_model(settings: Settings) -> Callable[[], Regressor] | None:
-    """Return what makes the scikit-learn model that `settings` name; ConfigError when there is none such.
-
-    A classifier is taken for yes-or-no rewards. None is ridge regression in closed form.
-    """
-    from .build import ConfigError, resolve
-    from .evidence.outcome_models import Chance
-
-    if settings.model == "ridge":
-        return None
-    if not settings.model.startswith("sklearn."):
-        raise ConfigError(
-            f"model={settings.model}: say ridge, or the path of a scikit-learn class, sklearn.MODULE.CLASS"
-        )
-    made = resolve(settings.model, "model", ["sklearn"])
-    try:
-        known = made().get_params()
-    except (TypeError, AttributeError) as error:
-        raise ConfigError(f"model={settings.model}: no regressor or classifier that needs no arguments") from error
-    seeded = {"random_state": settings.seed} if "random_state" in known else {}
-    if hasattr(made, "predict_proba"):
-        return lambda: Chance(made(**seeded))
-    return lambda: made(**seeded)
-
-
-def _tracer(settings: Settings) -> Tracer | None:
-    from omegaconf import OmegaConf
-
-    from ..configs import __file__ as here
-    from ..data.errors import did_you_mean
-    from .build import ConfigError, make
-
-    if not settings.tracer:
-        return None
-    folder = Path(here).parent / "tracer"
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if settings.tracer not in known:
-        near = did_you_mean(settings.tracer, known)
-        raise ConfigError(f"tracer={settings.tracer}: no such tracer. {near}There are: {', '.join(known)}")
-    made: Tracer = make(OmegaConf.load(folder / f"{settings.tracer}.yaml"), [])
-    return made
 
 
 def _share(word: str) -> float:
@@ -203,6 +160,15 @@ def _settings(said: dict[str, str]) -> Settings:
         if field.name == "outcomes":
             given[field.name] = tuple(filter(None, word.split(",")))
             continue
+        if field.name == "limits":
+            try:
+                least_reward, most_reward = map(float, word.split(","))
+            except ValueError as error:
+                raise ConfigError(f"limits={word}: say the least and the most, such as limits=-1,1") from error
+            if not least_reward < most_reward:
+                raise ConfigError(f"limits={word}: the least comes first")
+            given[field.name] = (least_reward, most_reward)
+            continue
         if str(field.type) == "bool":
             if word not in ("true", "false"):
                 raise ConfigError(f"{field.name}={word}: say true or false")
@@ -241,6 +207,11 @@ def _show(console: Any, found: Assessment, settings: Settings) -> None:
     for name, groups in {settings.reward: found.groups, **found.outcomes}.items():
         if groups:
             _groups(console, f"{name} by {settings.group}", groups, settings)
+    if found.betting is not None:
+        console.say(
+            f"a session is worth at least {found.betting:.4f} with {settings.confidence:.0%} confidence, however often "
+            "one looks, if only the propensities are right (betting)"
+        )
     console.say(f"verdict on the value of a session: {found.verdict.word.upper()}")
 
 
@@ -293,6 +264,7 @@ def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict
         "decision": table(found.decisions),
         "soundness": said_of(found.log),
         "clusters": found.clusters,
+        "betting": found.betting,
         "groups": [asdict(group) for group in found.groups],
         "outcomes": {name: [asdict(group) for group in groups] for name, groups in found.outcomes.items()},
     }

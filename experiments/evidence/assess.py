@@ -13,6 +13,7 @@ from ...envs.observer import Observer
 from ...envs.skills import skills_of
 from ...envs.tracer import Tracer
 from . import agreement, asymptotic, calibration, drift, overlap, sequential, single, soundness, weights
+from .betting import sessions_lower
 from .episodes import Episodes
 from .estimate import Array, Estimate, Index, difference
 from .fairness import Group, by_group
@@ -37,6 +38,7 @@ class Settings:
     group: str = "role"  # learner groups that must not be overlooked
     outcomes: tuple[str, ...] = ()  # further columns to judge group by group, such as time_to_mastery
     discount: float = 1.0
+    limits: tuple[float, ...] = ()  # the least and the most that a session's reward can be; () = not known
     confidence: float = 0.95
     replicates: int = 1000
     folds: int = 3
@@ -92,6 +94,7 @@ class Assessment:
     groups: list[Group]
     clusters: int  # independent units: learners, or what the user named
     outcomes: dict[str, list[Group]] = field(default_factory=dict)  # the further ones; all learners first
+    betting: float | None = None  # one-sided lower bound of a session's value by betting; None without limits
 
     @property
     def verdict(self) -> Verdict:
@@ -156,10 +159,16 @@ def assess(
     further = {
         name: _further(name, decisions, seen, settings, taken.weight, views, units) for name in settings.outcomes
     }
+    least = None
+    if settings.limits:
+        try:
+            least = sessions_lower(over, units, begun, settings.limits, 1.0 - settings.confidence)
+        except ValueError as error:
+            raise DataError(str(error), decisions.name, key=settings.reward) from error
     support = overlap.support(action, seen.policy, behaviour, allowed)
     there.findings.extend(support)
     here.findings.extend(support)
-    return Assessment(there, here, findings, groups, units.number, further)
+    return Assessment(there, here, findings, groups, units.number, further, least)
 
 
 def _further(

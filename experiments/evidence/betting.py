@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .episodes import Episodes
 from .estimate import Array
+from .intervals import Clusters
 
 PRIOR_MEAN, PRIOR_VARIANCE, FAKE = 0.5, 0.25, 1.0
 
@@ -115,3 +117,20 @@ def off_policy_lower(
         middle = (low + high) / 2
         low, high = (middle, high) if beaten(middle) else (low, middle)
     return low
+
+
+def sessions_lower(over: Episodes, units: Clusters, begun: Array, limits: tuple[float, ...], alpha: float) -> float:
+    """Return a lower bound of a session's value that holds however often one looks and however heavy the weights.
+
+    One bet per cluster of `units`, in the order of `begun` (S,), on its mean of session weight x (reward - limits[0]);
+    `limits` are the least and the most that a session's reward can be. ValueError when one lies outside.
+    """
+    low, high = limits
+    wrong = np.abs(over.gain - (low + high) / 2) > (high - low) / 2 * (1.0 + 1e-5)  # logs hold float32
+    if wrong.any():
+        raise ValueError(f"a session's reward is {over.gain[np.argmax(wrong)]:g}, outside limits={low:g},{high:g}")
+    total = np.bincount(units.index, over.rho[:, -1] * np.maximum(over.gain - low, 0.0))
+    when = np.full(units.number, np.inf)
+    np.minimum.at(when, units.index, begun)
+    phi = (total / np.bincount(units.index))[np.argsort(when, kind="stable")]
+    return low + off_policy_lower(phi, alpha, top=high - low)

@@ -58,7 +58,8 @@ def judged():
     lean = WeakestAllowed(world.observer.space)
     log = gather_log(world, Exploring(lean, 0.8), 5, 1000, 0.1)
     candidate = Exploring(lean, 0.6)
-    found = assess(log, replay(world.observer, candidate, log), world.observer, Settings(cells=20, group="cohort"))
+    settings = Settings(cells=20, group="cohort", limits=(-1.0, 1.0))
+    found = assess(log, replay(world.observer, candidate, log), world.observer, settings)
     lived = gather_log(world, candidate, 99, 2000, 0.1)
     truth = np.bincount(lived.session, lived.frame["reward"]).mean()
     return found, truth
@@ -71,6 +72,13 @@ def test_interval_holds_the_truth_with_people_in_the_loop(name: str, judged) -> 
     assert abs(line.bounds.value - truth) < 2.6 * np.hypot(line.bounds.error, 0.006)
     assert line.anytime[0] < line.bounds.low < line.lower < line.bounds.value
     assert line.boot.error == pytest.approx(line.bounds.error, rel=0.25)
+
+
+def test_betting_gives_a_floor_under_the_truth(judged) -> None:
+    found, truth = judged
+    assert found.betting is not None
+    assert 0.0 < found.betting < truth
+    assert found.betting < found.sessions.line("TIS").lower  # it assumes less
 
 
 def test_small_groups_get_no_number(judged) -> None:
@@ -124,8 +132,12 @@ def test_verbs(finished) -> None:
         "simulate-log", "latest", "--to", "log.parquet", "--policy", "random_legal", "--learners", "60"
     )
     assert done.status == 0, done.err
-    done = finished.call("ope", "policy=latest", "log=log.parquet", "replicates=20", "cells=3", "to=ope.json")
+    done = finished.call(
+        "ope", "policy=latest", "log=log.parquet", "replicates=20", "cells=3", "to=ope.json", "limits=-1,1"
+    )
     assert done.status == 0, done.err
+    assert "a session is worth at least" in done.out
+    assert finished.call("ope", "policy=latest", "log=log.parquet", "limits=0,0.01").status == 2
     assert "verdict on the value of a session" in done.out
     found = json.loads((finished.folder / "ope.json").read_text())
     assert found["verdict"] in ("trust", "caution", "do not trust")
@@ -184,6 +196,8 @@ def test_gate_verb(finished, content: dict, words: tuple[str, ...], status: int,
         (("ope", "policy=latest", "log=absent.parquet"), "no such file"),
         (("ope", "policy=latest", "log=x", "confidence=2"), "confidence=2"),
         (("ope", "policy=nowhere", "log=x"), "no run 'nowhere'"),
+        (("ope", "policy=latest", "log=x", "limits=1"), "say the least and the most"),
+        (("ope", "policy=latest", "log=x", "limits=1,-1"), "the least comes first"),
         (("simulate-log", "latest", "--to", "x", "--policy", "randm_legal"), "Did you mean 'random_legal'?"),
     ],
 )

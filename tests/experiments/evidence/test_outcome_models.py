@@ -1,6 +1,7 @@
 """Models of outcomes that a user may choose: the project's tracers and scikit-learn's, held out learner by learner."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from trailmark.data.log import Log
 from trailmark.envs.replay import predictions
 from trailmark.envs.tracers.pfa import PFA
 from trailmark.envs.worlds import onboarding_world
+from trailmark.experiments.evidence import assess as module
 from trailmark.experiments.evidence.assess import Settings, assess
 from trailmark.experiments.evidence.explore import Exploring
+from trailmark.experiments.evidence.fqe import net_fqe
 from trailmark.experiments.evidence.gather import gather_log
 from trailmark.experiments.evidence.outcome_models import Chance, ridge_rewards
 from trailmark.experiments.evidence.replay import replay
@@ -66,18 +69,17 @@ def test_each_learner_is_judged_by_the_fit_that_never_saw_it(logged) -> None:
         assert found.ratio[fold == k] == pytest.approx(alone.ratio[fold == k], abs=1e-12)
 
 
-def test_every_choice_gives_an_assessment_whose_weighted_values_agree(logged) -> None:
+def test_every_choice_gives_an_assessment_whose_weighted_values_agree(logged, monkeypatch) -> None:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
+    monkeypatch.setattr(module, "net_fqe", partial(net_fqe, rounds=4, steps=10))  # a proper fit takes seconds
     world, log, seen = logged
     plain = Settings(replicates=5, cells=3, group="none")
     found = {
         "plain": assess(log, seen, world.observer, plain),
         "pfa": assess(log, seen, world.observer, plain, None, PFA()),
         "boosted": assess(log, seen, world.observer, plain, lambda: HistGradientBoostingRegressor(max_iter=10)),
-        "network": assess(
-            log, seen, world.observer, Settings(replicates=5, cells=3, folds=2, group="none", network=True)
-        ),
+        "network": assess(log, seen, world.observer, Settings(replicates=5, cells=3, group="none", network=True)),
     }
     for name, one in found.items():
         assert one.sessions.line("WDR").bounds.value == pytest.approx(
