@@ -74,3 +74,8 @@ def needed(plan: Plan) -> int:
     """Return the number of units in both arms together that finds the plan's effect with its power."""
     found = brentq(lambda units: detectable(plan, units) - plan.effect, 4.0, 1e9, xtol=1e-3)
     return int(np.ceil(found - 1e-6))
+
+
+def size_at(plan: Plan, look: int) -> int:
+    """Return the number of units after which `look` (1 .. plan.looks) is due; looks are equally spaced."""
+    return round(needed(plan) * look / plan.looks)
