@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -56,6 +55,7 @@ def main(words: list[str]) -> None:
     from ..data.errors import DataError
     from ..envs.pack import PackError
     from .build import ConfigError
+    from .cast import bundle_folder, digest
     from .compose import complain
     from .console import Console
     from .evidence.assess import assess
@@ -102,18 +102,6 @@ def main(words: list[str]) -> None:
         from .page import write
 
         console.say(f"as a page: {write(evidence_page(content), Path(said['page']))}")
-
-
-def bundle_folder(name: str, output: str) -> Path:
-    """Return the folder `name` if it holds a bundle, else that of the run `name`; RunError when there is none."""
-    from .runs import find
-
-    return Path(name) if (Path(name) / "card.json").exists() else find(output, name).bundle
-
-
-def digest(folder: Path) -> str:
-    """Return the fingerprint of a whole bundle, the same as the server and the model registry know it by."""
-    return hashlib.sha256((folder / "checksums.json").read_bytes()).hexdigest()
 
 
 def _share(word: str) -> float:

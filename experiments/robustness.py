@@ -46,11 +46,10 @@ def main(words: list[str]) -> None:
     from ..envs.rng import derive
     from . import evaluation as ev
     from .build import ConfigError, check, make_baselines
-    from .cast import cast
+    from .cast import Player, cast
     from .compose import complain
     from .console import Console
     from .evidence.robustness import judged, matrix_of, ranks
-    from .ope import digest
     from .runs import RunError, find, read_config, write_json
 
     torch.set_num_threads(1)
@@ -64,7 +63,11 @@ def main(words: list[str]) -> None:
         own = args.candidate or str(found["policies"][0]["name"])
         policies = {own: cast(args.candidate, run, cfg, home)}
         baselines = make_baselines(cfg, home.observer.space, home.observer)
-        policies |= {name: p for name, (_, p) in baselines.items() if p.guarded and not isinstance(p, Privileged)}
+        policies |= {
+            name: Player(p, home.observer)
+            for name, (_, p) in baselines.items()
+            if p.guarded and not isinstance(p, Privileged)
+        }
         incumbent = args.incumbent or found["best_heuristic"]
         if incumbent not in policies:
             policies[incumbent] = cast(incumbent, run, cfg, home)
@@ -78,9 +81,9 @@ def main(words: list[str]) -> None:
     plays: dict[str, dict[str, Any]] = {name: {} for name in policies}
     with console.progress("play", len(policies) * len(worlds)) as advance:
         for kind, world in worlds.items():
-            for name, policy in policies.items():
-                values = play(world, policy, derive(args.seed, "robustness"), args.learners).values[cfg.primary]
-                plays[name][kind] = sign * values.double().numpy()
+            for name, player in policies.items():
+                played = play(player.among(world), player.policy, derive(args.seed, "robustness"), args.learners)
+                plays[name][kind] = sign * played.values[cfg.primary].double().numpy()
                 advance(f"{name} among {kind}")
     matrix = matrix_of(plays, {own: "home"}, incumbent)
     rows = judged(matrix)
@@ -92,8 +95,7 @@ def main(words: list[str]) -> None:
             row.policy: {"flagged": row.flagged, "says": row.says, "worst_away": row.worst_away} for row in rows
         }
         about = {"schema": 1, "run": run.id, "candidate": own, "incumbent": incumbent, "value": content}
-        folder = run.bundle if args.candidate is None else Path(args.candidate)
-        about["digest"] = digest(folder) if folder.is_dir() else ""  # a baseline has no bundle
+        about["digest"] = policies[own].digest  # a baseline has no bundle
         tables = {"gain": matrix.gain, "error": matrix.error}
         about |= {
             name: {
