@@ -250,3 +250,19 @@ def crown(chosen: Version, approver: str, ruling: str) -> int | None:
         known.set_registered_model_alias(chosen.name, "previous", str(before))
     known.set_registered_model_alias(chosen.name, "champion", number)
     return before if before != chosen.number else None
+
+
+def earlier(experiment: str, params: dict[str, str], wanted: str) -> list[str]:
+    """Return the parameter `wanted` of every finished run of `experiment` whose parameters are `params`."""
+    known = client()
+    found = known.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    words = [f"params.{key} = '{value}'" for key, value in params.items()]
+    out, token = [], None
+    while True:
+        page = known.search_runs([found.experiment_id], " and ".join([*words, "status = 'FINISHED'"]), page_token=token)
+        out += [str(run.data.params[wanted]) for run in page if wanted in run.data.params]
+        token = page.token
+        if not token:
+            return out

@@ -14,7 +14,8 @@ from ...agents.baselines import RandomLegal, WeakestAllowed
 from ...data.decisions import Decisions
 from ...envs.classroom import World
 from ...envs.observer import Observation
-from .assess import Assessment, Settings, assess
+from .assess import assess
+from .assessment import Assessment, Settings
 from .explore import Exploring
 from .finding import Finding, Verdict
 from .gather import gather_log

@@ -10,7 +10,8 @@ from ...agents.agent import Policy
 from ...agents.baselines import WeakestAllowed
 from ...agents.loop import play
 from ...envs.classroom import World
-from .assess import Settings, assess
+from .assess import assess
+from .assessment import Settings
 from .explore import Exploring
 from .gather import gather_log
 from .replay import replay

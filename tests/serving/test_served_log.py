@@ -22,7 +22,8 @@ from trailmark.data.decisions import Decisions
 from trailmark.envs.classroom import Classroom, World
 from trailmark.envs.worlds import onboarding_world
 from trailmark.experiments.decisions import main
-from trailmark.experiments.evidence.assess import Assessment, Settings, assess
+from trailmark.experiments.evidence.assess import assess
+from trailmark.experiments.evidence.assessment import Assessment, Settings
 from trailmark.experiments.evidence.explore import Exploring
 from trailmark.experiments.evidence.gather import gather_log
 from trailmark.experiments.evidence.replay import replay

@@ -9,7 +9,8 @@ from trailmark.agents.baselines import RandomLegal, WeakestAllowed
 from trailmark.data.decisions import Decisions
 from trailmark.data.errors import DataError
 from trailmark.envs.worlds import kss_world, onboarding_world
-from trailmark.experiments.evidence.assess import Settings, assess
+from trailmark.experiments.evidence.assess import assess
+from trailmark.experiments.evidence.assessment import Settings
 from trailmark.experiments.evidence.explore import Exploring
 from trailmark.experiments.evidence.gather import gather_log
 from trailmark.experiments.evidence.outcome_models import Chance, fitted_rewards, folds, ridge_rewards

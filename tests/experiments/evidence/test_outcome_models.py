@@ -14,7 +14,8 @@ from trailmark.envs.replay import predictions
 from trailmark.envs.tracers.pfa import PFA
 from trailmark.envs.worlds import onboarding_world
 from trailmark.experiments.evidence import assess as module
-from trailmark.experiments.evidence.assess import Settings, assess
+from trailmark.experiments.evidence.assess import assess
+from trailmark.experiments.evidence.assessment import Settings
 from trailmark.experiments.evidence.explore import Exploring
 from trailmark.experiments.evidence.fqe import net_fqe
 from trailmark.experiments.evidence.gather import gather_log
