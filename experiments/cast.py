@@ -25,7 +25,7 @@ class Player:
     digest: str = ""
 
     def among(self, world: World) -> World:
-        """Return `world` as this player would serve it: its own tracer, guards and features; learners and outcomes stay."""
+        """Return `world` as this player would serve it: its own observer, the world's learners and outcomes."""
         return replace(world, observer=self.observer)
 
 

@@ -176,7 +176,13 @@ def _groups(found: Json) -> list[Element]:
             [g["name"], f"{g['sessions']:,}", _span(g["logged"]), _span(g["value"]), _span(g["gain"], "+")]
             for g in groups
         ]
-        head = [found["settings"]["group"], "Sessions", "As logged", "Candidate", f"Candidate {found['gain'].partition(' ')[2]}"]
+        head = [
+            found["settings"]["group"],
+            "Sessions",
+            "As logged",
+            "Candidate",
+            f"Candidate {found['gain'].partition(' ')[2]}",
+        ]
         harmed = ["handover" if g["gain"] is None else "" for g in groups]
         parts.append(table(f"{name}; a small group gets no number", head, rows, harmed))
     return parts or [paragraph(f"The log has no column `{found['settings']['group']}`.")]

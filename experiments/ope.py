@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 KEYS = {
     "policy": "a bundle's folder, or a run (its id, the start of one, or `latest`)",
-    "incumbent": "the policy it would replace, a bundle or run: gains are over it then, on the same log; else over what "
-    "was logged, exploration included",
+    "incumbent": "the policy it would replace, a bundle or run: gains are then over it, on one log; else over what was "
+    "logged, exploration included",
     "incumbent_explore": "share of the incumbent's decisions left to chance",
     "log": "a decision log: Parquet or CSV, columns in data/decisions.py; `trailmark simulate-log` writes one",
     "explore": "share of the policy's decisions left to chance, 0 to 1, as in a careful pilot",
@@ -65,11 +65,11 @@ def main(words: list[str]) -> None:
     from .cast import bundle_folder, digest
     from .compose import complain
     from .console import Console
+    from .direction import sign_of
     from .evidence.assess import assess
     from .evidence.explore import Exploring
     from .evidence.replay import replay
     from .outcome_choice import reward_model, reward_tracer
-    from .direction import sign_of
     from .runs import RunError, commit, make_room, now, write_json
 
     torch.set_num_threads(1)

@@ -44,7 +44,11 @@ def main(words: list[str]) -> None:
         "--better", choices=WORDS, help="of the outcome (default: as Trailmark's outcome of that name, else more)"
     )
     watch.add_argument(
-        "--guardrail", nargs="*", default=[], metavar="COLUMN=MARGIN", help="outcomes that may get worse by at most so much"
+        "--guardrail",
+        nargs="*",
+        default=[],
+        metavar="COLUMN=MARGIN",
+        help="outcomes that may get worse by at most so much",
     )
     watch.add_argument("--group", metavar="COLUMN", help="learner groups, none of which may be worse off")
     watch.add_argument("--candidate", help="the candidate's bundle or run, so that `trailmark promote` knows it again")
@@ -277,9 +281,10 @@ def _roles(world: World, seed: int, learners: int) -> Index:
 
 
 def _say(console: Console, found: Look, number: int, plan: Plan) -> None:
+    which = f"look {number} of {plan.looks}" if number else "between looks"
     console.say(
-        f"{f'look {number} of {plan.looks}' if number else 'between looks'}: {found.units:,} of {found.planned:,} units, t = {found.z:+.2f}, "
-        f"bound {found.bound:.2f}, split p = {found.ratio_p:.2g}"
+        f"{which}: {found.units:,} of {found.planned:,} units, t = {found.z:+.2f}, bound {found.bound:.2f}, "
+        f"split p = {found.ratio_p:.2g}"
     )
     for name, e in found.guardrails.items():
         console.say(f"  guardrail {name}: {e.value:+.4f} [{e.low:+.4f}, {e.high:+.4f}]")

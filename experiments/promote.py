@@ -28,11 +28,14 @@ def main(words: list[str]) -> None:
         "--candidates",
         type=int,
         default=1,
-        help="how many candidates were compared, this one included; no fewer count than the bundles that rulings on the "
-        "same log were about, which the MLflow store (experiment `promotion`) remembers: keep one store for a team",
+        help="how many candidates were compared, this one included; no fewer count than the bundles that rulings on "
+        "the same log were about, which the MLflow store (experiment `promotion`) remembers: keep one store for a team",
     )
     parser.add_argument(
-        "--margin", type=float, default=0.0, help="by how much it must be better than the incumbent, or than what logged"
+        "--margin",
+        type=float,
+        default=0.0,
+        help="by how much it must be better than the incumbent, or than what logged",
     )
     parser.add_argument("--group-floor", type=float, default=0.05, help="how much a learner group may lose")
     parser.add_argument("--alpha", type=float, default=0.05, help="chance of a wrong promotion, over all candidates")
@@ -217,7 +220,9 @@ def _case(evidence: dict[str, Any], approver: str) -> Case:
     overlap = next(v for v in Verdict if v.word == evidence["verdict"])
     notes = []
     if not evidence["incumbent"]:
-        notes.append("it is compared with what was logged, exploration included, not with an incumbent (ope incumbent=)")
+        notes.append(
+            "it is compared with what was logged, exploration included, not with an incumbent (ope incumbent=)"
+        )
     elif evidence["incumbent_explore"]:
         notes.append(f"the incumbent is taken with {evidence['incumbent_explore']:.0%} of its decisions left to chance")
     if not groups:

@@ -19,7 +19,6 @@ from .betting import sessions_lower
 from .episodes import Episodes
 from .estimate import Array, Estimate, Index, contrast, difference
 from .fairness import Group, by_group
-from .finding import Finding
 from .fqe import linear_fqe, net_fqe
 from .intervals import Clusters, bootstrap, interval, lower_bound, percentiles
 from .magic import magic

@@ -140,7 +140,13 @@ def test_units_that_do_not_differ_prove_nothing() -> None:
 
 def test_a_look_needs_its_units_and_values() -> None:
     plan = Plan(0.25, looks=4)
-    assert [due(plan, n) for n in (0, size_at(plan, 1) - 1, size_at(plan, 1), size_at(plan, 3), 9999)] == [0, 0, 1, 3, 4]
+    assert [due(plan, n) for n in (0, size_at(plan, 1) - 1, size_at(plan, 1), size_at(plan, 3), 9999)] == [
+        0,
+        0,
+        1,
+        3,
+        4,
+    ]
     with pytest.raises(ValueError, match="look 4 is due at 517 units, there are 400"):
         look(pilot(0.0), plan, 4)
     between = look(pilot(2.0), plan, 0)
