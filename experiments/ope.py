@@ -58,6 +58,7 @@ def main(words: list[str]) -> None:
     import torch
 
     from ..agents.bundle import PolicyBundle
+    from ..agents.mixed import Mixed
     from ..data.decisions import Decisions
     from ..data.errors import DataError
     from ..envs.pack import PackError
@@ -67,7 +68,6 @@ def main(words: list[str]) -> None:
     from .console import Console
     from .direction import sign_of
     from .evidence.assess import assess
-    from .evidence.explore import Exploring
     from .evidence.replay import replay
     from .outcome_choice import reward_model, reward_tracer
     from .runs import RunError, commit, make_room, now, write_json
@@ -78,7 +78,7 @@ def main(words: list[str]) -> None:
     def loaded(key: str, explore: str) -> tuple[Path, PolicyBundle, float]:
         folder, share = bundle_folder(said[key], said.get("output", "runs")), _share(explore, said.get(explore, "0"))
         bundle = PolicyBundle.load(folder, args.allow)
-        return folder, replace(bundle, policy=Exploring(bundle.policy, share)) if share else bundle, share
+        return folder, replace(bundle, policy=Mixed(bundle.policy, share)) if share else bundle, share
 
     try:
         said = _said(args.words)

@@ -28,13 +28,13 @@ def main(words: list[str]) -> None:
     import torch
     from omegaconf import OmegaConf
 
+    from ..agents.mixed import Mixed
     from ..envs import pack
     from ..envs.rng import derive
     from .build import ConfigError, check
     from .cast import cast
     from .compose import complain
     from .console import Console
-    from .evidence.explore import Exploring
     from .evidence.gather import gather_log
     from .runs import RunError, find, read_config
 
@@ -50,7 +50,7 @@ def main(words: list[str]) -> None:
     except (ConfigError, RunError, pack.PackError) as error:
         complain(error)
     with console.step(f"{args.learners:,} learners live a session each"):
-        policy = Exploring(player.policy, args.explore)
+        policy = Mixed(player.policy, args.explore)
         log = gather_log(player.among(world), policy, derive(args.seed, "log"), args.learners, args.overrides)
     log.save(args.to)
     value = log.frame["reward"].sum() / (len(log.start) - 1)

@@ -258,11 +258,12 @@ def earlier(experiment: str, params: dict[str, str], wanted: str) -> list[str]:
     found = known.get_experiment_by_name(experiment)
     if found is None:
         return []
-    words = [f"params.{key} = '{value}'" for key, value in params.items()]
-    out, token = [], None
+    out: list[str] = []
+    token = None
     while True:
-        page = known.search_runs([found.experiment_id], " and ".join([*words, "status = 'FINISHED'"]), page_token=token)
-        out += [str(run.data.params[wanted]) for run in page if wanted in run.data.params]
+        page = known.search_runs([found.experiment_id], "attributes.status = 'FINISHED'", page_token=token)
+        kept = [run.data.params for run in page if wanted in run.data.params]
+        out += [str(one[wanted]) for one in kept if all(one.get(key) == value for key, value in params.items())]
         token = page.token
         if not token:
             return out

@@ -38,34 +38,6 @@ def bets(x: Array, alpha: float) -> Array:
     return np.asarray(np.sqrt(2.0 * np.log(1.0 / alpha) / (before * t * np.log1p(t))))
 
 
-def empirical_bernstein(x: Array, alpha: float = 0.05, truncation: float = 0.5) -> tuple[Array, Array]:
-    """Return lower and upper ends (n,) of the predictable plug-in empirical-Bernstein sequence (theorem 2).
-
-    `x` (n,) lies in [0, 1]. Both ends together miss the mean at some time with probability at most `alpha`.
-    """
-    x = _checked(x)
-    return _bernstein_low(x, alpha / 2, truncation), 1.0 - _bernstein_low(1.0 - x, alpha / 2, truncation)
-
-
-def _bernstein_low(x: Array, alpha: float, truncation: float) -> Array:
-    t = np.arange(1.0, len(x) + 1.0)
-    before = np.concatenate([[0.0], (np.cumsum(x) / t)[:-1]])
-    bet = np.minimum(bets(x, alpha), truncation)
-    spent = np.cumsum((x - before) ** 2 * (-np.log1p(-bet) - bet))
-    low = (np.cumsum(bet * x) - np.log(1.0 / alpha) - spent) / np.cumsum(bet)
-    return np.asarray(np.maximum(low, 0.0))
-
-
-def hoeffding(x: Array, alpha: float = 0.05, truncation: float = 1.0) -> tuple[Array, Array]:
-    """Return lower and upper ends (n,) of the predictable plug-in Hoeffding sequence (theorem 1)."""
-    x = _checked(x)
-    t = np.arange(1.0, len(x) + 1.0)
-    bet = np.minimum(np.sqrt(8.0 * np.log(2.0 / alpha) / (t * np.log1p(t))), truncation)
-    staked = np.cumsum(bet)
-    centre, reach = np.cumsum(bet * x) / staked, (np.log(2.0 / alpha) + np.cumsum(bet**2 / 8.0)) / staked
-    return np.maximum(centre - reach, 0.0), np.minimum(centre + reach, 1.0)
-
-
 def hedged(x: Array, alpha: float = 0.05, grid: int = 1000) -> tuple[Array, Array]:
     """Return lower and upper ends (n,) of the hedged capital sequence (theorem 3).
 

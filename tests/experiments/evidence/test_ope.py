@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from trailmark.agents.baselines import RandomLegal, WeakestAllowed
+from trailmark.agents.mixed import Mixed
 from trailmark.data.decisions import Decisions
 from trailmark.data.errors import DataError
 from trailmark.envs.worlds import kss_world, onboarding_world
-from trailmark.experiments.evidence.assess import assess
+from trailmark.experiments.evidence.assess import _lines, assess
 from trailmark.experiments.evidence.assessment import Settings
-from trailmark.experiments.evidence.explore import Exploring
+from trailmark.experiments.evidence.asymptotic import half_width, tuning
+from trailmark.experiments.evidence.estimate import Estimate
 from trailmark.experiments.evidence.gather import gather_log
+from trailmark.experiments.evidence.intervals import Clusters
 from trailmark.experiments.evidence.outcome_models import Chance, fitted_rewards, folds, ridge_rewards
 from trailmark.experiments.evidence.replay import replay
 
@@ -21,7 +24,7 @@ from trailmark.experiments.evidence.replay import replay
 @pytest.mark.parametrize("make", [kss_world, onboarding_world])
 def test_replay_sees_what_was_seen(make, tmp_path) -> None:
     world = make()
-    policy = Exploring(WeakestAllowed(world.observer.space), 0.5)
+    policy = Mixed(WeakestAllowed(world.observer.space), 0.5)
     log = gather_log(world, policy, 3, 40, override_rate=0.1)
     log.save(tmp_path / "log.parquet")
     again = Decisions.load(tmp_path / "log.parquet", world.observer.catalog)
@@ -58,8 +61,8 @@ def test_learner_is_logged_the_same_in_any_batch() -> None:
 def judged():
     world = kss_world()
     lean = WeakestAllowed(world.observer.space)
-    log = gather_log(world, Exploring(lean, 0.8), 5, 1000, 0.1)
-    candidate = Exploring(lean, 0.6)
+    log = gather_log(world, Mixed(lean, 0.8), 5, 1000, 0.1)
+    candidate = Mixed(lean, 0.6)
     settings = Settings(cells=20, group="cohort", limits=(-1.0, 1.0))
     found = assess(log, replay(world.observer, candidate, log), world.observer, settings)
     lived = gather_log(world, candidate, 99, 2000, 0.1)
@@ -81,6 +84,15 @@ def test_betting_gives_a_floor_under_the_truth(judged) -> None:
     assert found.betting is not None
     assert 0.0 < found.betting < truth
     assert found.betting < found.sessions.line("TIS").lower  # it assumes less
+
+
+def test_anytime_interval_is_planned_once() -> None:
+    """Tuned anew to every n, it is 3.03 standard errors at each look, which holds at that look only."""
+    x = np.random.default_rng(0).normal(0, 1, 4000)
+    for n in (50, 1000, 4000):
+        (line,) = _lines([Estimate("x", x[:n])], Clusters.single(n), Settings(replicates=2), {})
+        reach = float(half_width(n, x[:n].std(ddof=1), tuning(1000)))
+        assert line.anytime == pytest.approx((line.bounds.value - reach, line.bounds.value + reach))
 
 
 def test_small_groups_get_no_number(judged) -> None:
@@ -184,7 +196,12 @@ def evidence(gain: float | None, verdict: str = "trust", **change) -> dict:
     group = {"name": "sales", "sessions": 80, "clusters": 80, "value": None, "gain": {"value": 0.04, "error": 0.01}}
     lines = [{"name": "WDR minus log", "bounds": bounds}]
     found = {"verdict": verdict, "clusters": 400, "groups": [group], "session": {"estimates": lines}}
-    found |= {"gain": "WDR minus log", "better": "more", "digest": "e", "log_digest": str(change)}
+    found |= {
+        "gain": "WDR minus log",
+        "better": "more",
+        "digest": "e",
+        "log_digest": hashlib.sha256(str(change).encode()).hexdigest(),
+    }
     return found | {"explore": 0.0, "incumbent": None, "incumbent_explore": None} | change
 
 
@@ -238,7 +255,7 @@ def test_gate_verb(finished, content: dict, words: tuple[str, ...], status: int,
 def test_bundles_ruled_on_with_one_log_are_counted(finished) -> None:
     """The gate's chance of a wrong promotion is over all candidates of a log, whoever says how many there were."""
     for number, name in enumerate("abc", 1):
-        content = evidence(0.0215, digest=name, log_digest="another")
+        content = evidence(0.021, digest=name, log_digest="another")
         (finished.folder / "evidence.json").write_text(json.dumps(content))
         for _ in range(2):  # the same bundle again is no other candidate
             done = finished.call("promote", "evidence.json", *ALONE, *BY, "--to", "ruling.json")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from trailmark.agents.baselines import WeakestAllowed
+from trailmark.agents.mixed import Mixed
 from trailmark.data.decisions import Decisions
 from trailmark.data.errors import DataError
 from trailmark.data.log import Log
@@ -16,7 +17,6 @@ from trailmark.envs.worlds import onboarding_world
 from trailmark.experiments.evidence import assess as module
 from trailmark.experiments.evidence.assess import assess
 from trailmark.experiments.evidence.assessment import Settings
-from trailmark.experiments.evidence.explore import Exploring
 from trailmark.experiments.evidence.fqe import net_fqe
 from trailmark.experiments.evidence.gather import gather_log
 from trailmark.experiments.evidence.outcome_models import Chance, ridge_rewards
@@ -28,8 +28,8 @@ from trailmark.experiments.evidence.views import believed
 def logged():
     world = onboarding_world()
     lean = WeakestAllowed(world.observer.space)
-    log = gather_log(world, Exploring(lean, 0.8), 3, 90, 0.1)
-    return world, log, replay(world.observer, Exploring(lean, 0.7), log)
+    log = gather_log(world, Mixed(lean, 0.8), 3, 90, 0.1)
+    return world, log, replay(world.observer, Mixed(lean, 0.7), log)
 
 
 def test_tracer_is_fitted_to_other_learners_and_believes_what_it_would_live(logged) -> None:
