@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 WORDS = ("more", "less")
 
@@ -31,5 +32,6 @@ def _known() -> dict[str, float]:
     found = {}
     for path in sorted((Path(here).parent / "outcomes").glob("*.yaml")):
         for name, node in OmegaConf.load(path).outcomes.items():
-            found[str(name)] = 1.0 if resolve(str(node["_target_"]), "outcome", []).higher_is_better else -1.0
+            outcome: Any = resolve(str(node["_target_"]), "outcome", [])
+            found[str(name)] = 1.0 if outcome.higher_is_better else -1.0
     return found
