@@ -29,6 +29,9 @@ from .slope import TUNED, tuned
 from .views import Views, believed
 
 
+ALONE = "; its interval leaves the model's own error out"
+
+
 def assess(
     decisions: Decisions,
     seen: Seen,
@@ -202,6 +205,8 @@ def _session_table(
     if over.ratio is not None:
         model_led.insert(0, sequential.double_reinforcement(over))
     notes = {estimate.name: agreement.beside(estimate, wdr, units) for estimate in model_led}
+    if over.ratio is None:
+        notes["FQE"] += ALONE
     notes["MAGIC"] = "leans on the model where weights are wild; interval somewhat short"
     found += model_led
     gains = [difference("WDR minus log", wdr, over.gain)]
@@ -229,7 +234,7 @@ def _decision_table(
 ) -> Table:
     action, propensity = decisions.activity, decisions.numbers("propensity")
     found = [single.dr(rounds), single.sndr(rounds), single.snips(rounds), single.ips(rounds), single.dm(rounds)]
-    notes = {"DM": agreement.beside(found[4], found[0], rows)}
+    notes = {"DM": agreement.beside(found[4], found[0], rows) + ("" if rounds.ratio is not None else ALONE)}
     for name, (estimator, choices) in TUNED.items():
         best, setting = tuned(rounds, estimator, choices, rows.index)
         found.append(best)

@@ -91,6 +91,9 @@ def test_every_choice_gives_an_assessment_whose_weighted_values_agree(logged, mo
     values = {name: one.decisions.line("DM").bounds.value for name, one in found.items()}
     assert len({values["plain"], values["pfa"], values["boosted"]}) == 3
     assert values["network"] == values["plain"]
+    short = {name for name, one in found.items() if "own error" in one.decisions.line("DM").note}
+    assert short == {"boosted"}
+    assert "own error" in found["network"].sessions.line("FQE").note
     assert "DRL" not in {line.name for line in found["network"].sessions.lines}
     assert found["network"].sessions.line("FQE").bounds.value != found["plain"].sessions.line("FQE").bounds.value
 
