@@ -28,7 +28,6 @@ from .replay import Seen
 from .slope import TUNED, tuned
 from .views import Views, believed
 
-
 ALONE = "; its interval leaves the model's own error out"
 
 
