@@ -115,13 +115,14 @@ def _plan(args: argparse.Namespace, console: Console) -> None:
 def read_plan(path: str) -> Plan:
     """Return the plan in the file `path`; ConfigError when it is none."""
     from .build import ConfigError
-    from .evidence.pilot import Plan
+    from .evidence.pilot import Plan, needed
 
     try:
         content: dict[str, Any] = json.loads(Path(path).read_text())
         plan = Plan(**{key: value for key, value in content.items() if key != "schema"})
         if plan.explained:
             raise ValueError("it counts on covariates, and no pilot here adjusts for any: leave `explained` out")
+        needed(plan)
         return plan
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(

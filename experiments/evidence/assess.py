@@ -49,7 +49,7 @@ def assess(
     """
     reward = _numeric(decisions, settings.reward, "the reward")
     owners = decisions.column(settings.cluster, "clusters")
-    if settings.group != Settings.group:
+    if settings.group not in ("", Settings.group):
         decisions.column(settings.group, "learner groups")
     findings = soundness.log_findings(decisions, reward)
     if np.isnan(reward).any():

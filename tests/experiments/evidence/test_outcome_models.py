@@ -75,12 +75,12 @@ def test_every_choice_gives_an_assessment_whose_weighted_values_agree(logged, mo
 
     monkeypatch.setattr(module, "net_fqe", partial(net_fqe, rounds=4, steps=10))  # a proper fit takes seconds
     world, log, seen = logged
-    plain = Settings(replicates=5, cells=3, group="none")
+    plain = Settings(replicates=5, cells=3, group="")
     found = {
         "plain": assess(log, seen, world.observer, plain),
         "pfa": assess(log, seen, world.observer, plain, None, PFA()),
         "boosted": assess(log, seen, world.observer, plain, lambda: HistGradientBoostingRegressor(max_iter=10)),
-        "network": assess(log, seen, world.observer, Settings(replicates=5, cells=3, group="none", network=True)),
+        "network": assess(log, seen, world.observer, Settings(replicates=5, cells=3, group="", network=True)),
     }
     for name, one in found.items():
         assert one.sessions.line("WDR").bounds.value == pytest.approx(

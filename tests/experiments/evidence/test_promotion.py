@@ -134,6 +134,10 @@ def test_rollout_and_the_page_of_all_evidence(registered) -> None:
     assert done.status == 2
     assert "it is not what this version's `trailmark ope` writes" in done.err
     assert not Path(registered.folder / "none.html").exists()
+    part = json.loads((registered.folder / "ope.json").read_text()) | {"session": {}}
+    (registered.folder / "part.json").write_text(json.dumps(part))
+    done = registered.call("dossier", "part.json", "--to", "none.html")
+    assert (done.status, "part.json: a part is missing" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(
