@@ -58,9 +58,12 @@ def main(words: list[str]) -> None:
 
     console = Console()
     try:
+        rules = Rules(args.alpha, args.margin, args.group_floor)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
         if args.to:
             make_room(args.to)
-        rules = Rules(args.alpha, args.margin, args.group_floor)
         evidence = _read(args.evidence, "session", "verdict", "clusters", "groups", "gain", "better", *IDENTITY)
         alone = args.robustness == "none"
         matrix = None if alone else _read(args.robustness, "verdict", "candidate", "digest")
