@@ -1,4 +1,4 @@
-"""Mixed: a policy that explores with a known probability; what logs to learn from are written by."""
+"""Mixed: a policy that leaves a share of its decisions to chance, so that its log can teach and judge others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from .agent import Policy, uniform
 
 @dataclass(frozen=True, eq=False)
 class Mixed(Policy):
-    """Another policy's choice, or with probability `epsilon` any allowed activity."""
+    """Another policy's choice, or with probability `epsilon` any allowed activity.
+
+    Follows the rules even where that policy ignores them.
+    """
 
     policy: Policy
     epsilon: float

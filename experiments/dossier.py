@@ -26,14 +26,17 @@ def main(words: list[str]) -> None:
 
     try:
         page = evidence_page(
-            _read(args.evidence, "ope", "soundness", "outcomes", "digest") or {},
-            _read(args.robustness, "robustness", "gain", "verdict"),
+            _read(args.evidence, "ope", "soundness", "outcomes", "digest", "gain", "incumbent") or {},
+            _read(args.robustness, "robustness", "gain", "verdict", "unfit"),
             _read(args.pilot, "pilot", "plan", "looks"),
             _read(args.ruling, "promote", "answer", "reasons"),
             _read(args.rollout, "pilot rollout RUN", "rollout", "looks"),
         )
     except ConfigError as error:
         complain(error)
+    except (KeyError, TypeError, IndexError, StopIteration, ValueError) as error:
+        files = ", ".join(filter(None, (args.evidence, args.robustness, args.pilot, args.ruling, args.rollout)))
+        complain(ConfigError(f"{files}: a part is missing ({type(error).__name__}: {error}); write them anew"))
     print(write(page, args.to))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 
@@ -29,11 +30,12 @@ def main(words: list[str]) -> None:
     from ..data.errors import DataError
     from ..envs import pack
     from ..envs.rng import derive
+    from ..envs.validity.gate import refusal
     from . import evaluation as ev
     from .build import ConfigError, check, facts, fit_student, make_baselines
     from .compose import complain
     from .console import Console
-    from .runs import RunError, find, read_config, write_json
+    from .runs import RunError, commit, find, now, read_config, write_json
 
     torch.set_num_threads(1)
     console = Console()
@@ -65,13 +67,14 @@ def main(words: list[str]) -> None:
             advance(contestant)
     rows = ev.table(world, contestants, plays, found["primary"])
     best = ev.best_heuristic(world, contestants, plays, found["primary"])
-    shown = {
-        **found,
-        "policies": rows,
-        "best_heuristic": best,
-        "eval_learners": args.learners,
-        "eval_seeds": args.seeds,
-    }
+    # What the home run alone knows (its training, its other learners, its proxies) is no part of this evaluation.
+    of_home = ("learning_curve", "pathway", "other_students", "goodhart", "warnings")
+    shown = {key: value for key, value in found.items() if key not in of_home}
+    shown |= {"policies": rows, "best_heuristic": best, "eval_learners": args.learners, "eval_seeds": args.seeds}
+    shown |= {"student": ev.who(world), "seed": args.seed, "created": now(), "commit": commit()}
+    shown["command"] = shlex.join(["trailmark", "evaluate", *words])
+    why = refusal(world.student)
+    shown["warnings"] = [f"These learners fail the validity gate. {why}."] if why else []
     console.table(shown)
     kind = Path(args.student).stem if args.student else "same"
     path = run.folder / "evaluations" / f"{kind}-seed{args.seed}-{args.seeds}x{args.learners}.json"

@@ -91,6 +91,13 @@ def elsewhere(world: World, student: Student) -> World:
     return replace(world, student=student)
 
 
+def who(world: World) -> str:
+    """Return the kind of learners of `world`, with the tracer that they answer by, if any."""
+    tracer = getattr(world.student, "tracer", None)
+    name = type(world.student).__name__
+    return f"{name}({type(tracer).__name__})" if tracer is not None else name
+
+
 def pathway(world: World, name: str, policy: Policy | Privileged, seed: int) -> dict[str, Any]:
     """Return the pathway of the first learner of population `seed`, step by step, with truth and reasons."""
     room = Classroom(world, seed, 0, 1, guarded=policy.guarded)

@@ -44,7 +44,7 @@ def evidence_page(
         sections.append(("rollout", "The staged rollout", _rollout(rollout)))
     about = {"config": _settings(found), **found}
     sections.append(("again", "How to run it again", how_to_repeat(about)))
-    value, gain = _line(found, "WDR"), _line(found, "WDR minus log")
+    value, gain = _line(found, "WDR"), _line(found, found["gain"])
     sentence = f"{found['policy']} on {found['log']}: {found['verdict']}"
     top = [_tiles(found, value, gain, ruling), paragraph(ADVICE[found["verdict"]], style="lead")]
     said = [f for part in (found["session"]["findings"], found["soundness"]) for f in part if f["verdict"] != "trust"]
@@ -80,7 +80,7 @@ def _tiles(found: Json, value: Json, gain: Json, ruling: Json | None) -> Element
     facts = [
         ("As logged", number(logged), ends(logged)),
         ("Candidate, estimated", number(value), ends(value)),
-        ("Gain", number(gain, "+"), ends(gain)),
+        ("Gain over the incumbent" if found["incumbent"] else "Gain over the log", number(gain, "+"), ends(gain)),
         ("Verdict on the estimate", found["verdict"], f"{found['clusters']:,} independent {_units(found)}"),
     ]
     if ruling:
@@ -176,7 +176,13 @@ def _groups(found: Json) -> list[Element]:
             [g["name"], f"{g['sessions']:,}", _span(g["logged"]), _span(g["value"]), _span(g["gain"], "+")]
             for g in groups
         ]
-        head = [found["settings"]["group"], "Sessions", "As logged", "Candidate", "Candidate minus log"]
+        head = [
+            found["settings"]["group"],
+            "Sessions",
+            "As logged",
+            "Candidate",
+            f"Candidate {found['gain'].partition(' ')[2]}",
+        ]
         harmed = ["handover" if g["gain"] is None else "" for g in groups]
         parts.append(table(f"{name}; a small group gets no number", head, rows, harmed))
     return parts or [paragraph(f"The log has no column `{found['settings']['group']}`.")]
@@ -193,13 +199,15 @@ def _matrix(matrix: Json) -> list[Element]:
     policies, students = list(matrix["gain"]), list(next(iter(matrix["gain"].values())))
     gains = [[matrix["gain"][p][s] for s in students] for p in policies]
     text = f"Gain over {matrix['incumbent']} by kind of learner"
-    rows: list[list[Element | str]] = [
-        [p, matrix["verdict"][p]["says"], "FLAGGED" if matrix["verdict"][p]["flagged"] else ""] for p in policies
-    ]
-    styles = ["handover" if matrix["verdict"][p]["flagged"] else "" for p in policies]
+    verdicts = matrix["verdict"]
+    marks = {p: "FLAGGED" if verdicts[p]["flagged"] else "open" if verdicts[p]["unsure"] else "" for p in policies}
+    rows: list[list[Element | str]] = [[p, verdicts[p]["says"], marks[p]] for p in policies]
+    styles = ["handover" if marks[p] else "" for p in policies]
+    doubts = [warning(f"Unfit learners, {kind}: {why} They decide nothing.") for kind, why in matrix["unfit"].items()]
     lead = "Every policy on learners it was not trained on (Doroudi et al. 2017). Light is better than the incumbent."
     return [
         paragraph(lead),
+        *doubts,
         figure(text, draw.gain_map(policies, students, gains, text)),
         table("What that says", ["Policy", "Among learners of other kinds", "Flag"], rows, styles),
     ]
@@ -220,7 +228,7 @@ def _pilot(pilot: Json) -> list[Element]:
     picture = _over_time(looks, text)
     rows: list[list[Element | str]] = [
         [
-            f"{one['look']} of {plan['looks']}",
+            f"{one['look']} of {plan['looks']}" if one["look"] else "between looks",
             f"{one['units']:,}",
             _span(one["effect"], "+"),
             f"{one['z']:+.2f} / {_bound(one['bound'])}",

@@ -203,7 +203,7 @@ class Experiment:
                 for contestant, played in ev.contest(away, contestants, seeds, e.learners):
                     there[contestant] = played
                     advance(contestant)
-                title = f"{_who(away)}, {key}" if _who(away) == _who(world) else _who(away)
+                title = f"{ev.who(away)}, {key}" if ev.who(away) == ev.who(world) else ev.who(away)
                 others.append({"student": title, "policies": ev.table(away, contestants, there, cfg.primary)})
         rows = ev.table(world, contestants, plays, cfg.primary)
         rewarded = self._goodhart(world, agent, plays)
@@ -222,7 +222,7 @@ class Experiment:
             "command": self.command,
             "data": {**known.summary, "skills": len(catalog.skill_ids), "activities": len(catalog.activity_ids)},
             "tracer": tracing,
-            "student": _who(world),
+            "student": ev.who(world),
             "horizon": cfg.horizon,
             "eval_learners": e.learners,
             "eval_seeds": e.seeds,
@@ -275,12 +275,6 @@ class Experiment:
     def _store(self) -> None:
         for path in (self.run_.bundle, self.run_.evaluation, self.run_.report):
             self.track.artifact(path)
-
-
-def _who(world: World) -> str:
-    tracer = getattr(world.student, "tracer", None)
-    name = type(world.student).__name__
-    return f"{name}({type(tracer).__name__})" if tracer is not None else name
 
 
 def _unfit(world: World) -> list[str]:

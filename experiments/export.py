@@ -26,9 +26,9 @@ def main(words: list[str]) -> None:
 
     from ..agents.bundle import PolicyBundle
     from ..agents.graph import GraphError
+    from ..agents.mixed import Mixed
     from ..envs.pack import PackError
     from .compose import complain
-    from .evidence.explore import Exploring
     from .runs import RunError, find
 
     if args.register and args.no_onnx:
@@ -47,7 +47,7 @@ def main(words: list[str]) -> None:
         if args.explore:
             limit = f"{args.explore:.0%} of its decisions are left to chance; the outcomes here are without that."
             card = bundle.card | {"explore": args.explore, "limits": [*bundle.card.get("limits", []), limit]}
-            bundle = replace(bundle, policy=Exploring(bundle.policy, args.explore), card=card)
+            bundle = replace(bundle, policy=Mixed(bundle.policy, args.explore), card=card)
         if args.no_onnx:
             bundle.save(target)
         else:
@@ -59,7 +59,7 @@ def main(words: list[str]) -> None:
         complain(error)
     first = again.recommend(again.enrol(), 1)[0]
     count = len(again.observer.catalog.activities)
-    kind = type(bundle.policy.policy if isinstance(bundle.policy, Exploring) else bundle.policy).__name__
+    kind = type(bundle.policy.policy if isinstance(bundle.policy, Mixed) else bundle.policy).__name__
     kind += f", {args.explore:.0%} of its decisions left to chance," if args.explore else ""
     print(f"{target}: {kind} for {count} activities, from run {run.id}")
     print(f"a new learner would get: {first.title} (p = {first.probability:.2f})")

@@ -6,25 +6,31 @@ import argparse
 import hashlib
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .evidence.assess import Assessment, Settings, Table
+    from .evidence.assessment import Assessment, Settings, Table
     from .evidence.fairness import Group
 
 KEYS = {
     "policy": "a bundle's folder, or a run (its id, the start of one, or `latest`)",
+    "incumbent": "the policy it would replace, a bundle or run: gains are then over it, on one log; else over what was "
+    "logged, exploration included",
+    "incumbent_explore": "share of the incumbent's decisions left to chance",
     "log": "a decision log: Parquet or CSV, columns in data/decisions.py; `trailmark simulate-log` writes one",
     "explore": "share of the policy's decisions left to chance, 0 to 1, as in a careful pilot",
     "reward": "the column that says how good a decision turned out",
+    "better": "more or less of it (default: as Trailmark's outcome of that name, else more)",
     "cluster": "the column of who is independent of whom: learner, a class, a cohort",
     "group": "the column of learner groups that must not be overlooked",
     "outcomes": "further columns to judge by learner group, with commas: learning_gain,time_to_mastery",
     "discount": "of later rewards within a session",
     "limits": "the least and most that a session's reward can be, -1,1: a lower bound by betting that assumes no more",
     "confidence": "of every interval",
+    "planned": "learners (clusters) at which the intervals that hold at any time are tightest; settle it before the "
+    "first look and keep it (default 1000)",
     "replicates": "of the bootstrap",
     "folds": "of cross-fitting; learners are never split",
     "cells": "of the marginalised estimator",
@@ -52,34 +58,54 @@ def main(words: list[str]) -> None:
     import torch
 
     from ..agents.bundle import PolicyBundle
+    from ..agents.mixed import Mixed
     from ..data.decisions import Decisions
     from ..data.errors import DataError
     from ..envs.pack import PackError
     from .build import ConfigError
+    from .cast import bundle_folder, digest
     from .compose import complain
     from .console import Console
+    from .direction import sign_of
     from .evidence.assess import assess
-    from .evidence.explore import Exploring
     from .evidence.replay import replay
     from .outcome_choice import reward_model, reward_tracer
-    from .runs import RunError, commit, now, write_json
+    from .runs import RunError, commit, make_room, now, write_json
 
     torch.set_num_threads(1)
     console = Console()
+
+    def loaded(key: str, explore: str) -> tuple[Path, PolicyBundle, float]:
+        folder, share = bundle_folder(said[key], said.get("output", "runs")), _share(explore, said.get(explore, "0"))
+        bundle = PolicyBundle.load(folder, args.allow)
+        return folder, replace(bundle, policy=Mixed(bundle.policy, share)) if share else bundle, share
+
     try:
         said = _said(args.words)
         settings = _settings(said)
-        folder = bundle_folder(said["policy"], said.get("output", "runs"))
-        bundle = PolicyBundle.load(folder, args.allow)
-        policy = bundle.policy if "explore" not in said else Exploring(bundle.policy, _share(said["explore"]))
+        sign = sign_of(settings.reward, said.get("better"))
+        for key in ("to", "page"):
+            if key in said:
+                make_room(said[key])
+        folder, bundle, explore = loaded("policy", "explore")
+        rival = loaded("incumbent", "incumbent_explore") if "incumbent" in said else None
+        if rival is None and "incumbent_explore" in said:
+            raise ConfigError("incumbent_explore: say incumbent=... with it")
         with console.step("read the log"):
             decisions = Decisions.load(said["log"], bundle.observer.catalog)
+        if "group" in said:
+            decisions.column(settings.group, "learner groups (group)")
         for note in decisions.notes:
             console.say(f"  note: {note}")
         with console.step(f"replay {len(decisions):,} decisions through the policy's observer"):
-            seen = replay(bundle.observer, policy, decisions)
+            seen = replay(bundle.observer, bundle.policy, decisions)
+        others = None
+        if rival is not None:
+            with console.step("and through the incumbent's"):
+                others = replay(rival[1].observer, rival[1].policy, decisions)
         with console.step("estimate"):
-            found = assess(decisions, seen, bundle.observer, settings, reward_model(settings), reward_tracer(settings))
+            models = reward_model(settings), reward_tracer(settings)
+            found = assess(decisions, seen, bundle.observer, settings, *models, others)
     except (ConfigError, RunError, DataError, PackError) as error:
         complain(error)
     console.say(f"log {said['log']}: {len(decisions.start) - 1:,} sessions; reward `{settings.reward}`")
@@ -88,7 +114,11 @@ def main(words: list[str]) -> None:
         "digest": digest(folder),
         "run": str(bundle.card.get("run_id", "")),
         "experiment": str(bundle.card.get("experiment", "")),
-        "explore": float(said.get("explore", 0.0)),
+        "explore": explore,
+        "incumbent": None if rival is None else {"policy": said["incumbent"], "digest": digest(rival[0])},
+        "incumbent_explore": None if rival is None else rival[2],
+        "log_digest": hashlib.sha256(Path(said["log"]).read_bytes()).hexdigest(),
+        "better": "more" if sign > 0 else "less",
         "created": now(),
         "commit": commit(),
         "command": shlex.join(["trailmark", "ope", *words]),
@@ -104,19 +134,7 @@ def main(words: list[str]) -> None:
         console.say(f"as a page: {write(evidence_page(content), Path(said['page']))}")
 
 
-def bundle_folder(name: str, output: str) -> Path:
-    """Return the folder `name` if it holds a bundle, else that of the run `name`; RunError when there is none."""
-    from .runs import find
-
-    return Path(name) if (Path(name) / "card.json").exists() else find(output, name).bundle
-
-
-def digest(folder: Path) -> str:
-    """Return the fingerprint of a whole bundle, the same as the server and the model registry know it by."""
-    return hashlib.sha256((folder / "checksums.json").read_bytes()).hexdigest()
-
-
-def _share(word: str) -> float:
+def _share(key: str, word: str) -> float:
     from .build import ConfigError
 
     try:
@@ -124,7 +142,7 @@ def _share(word: str) -> float:
     except ValueError:
         share = -1.0
     if not 0.0 <= share <= 1.0:
-        raise ConfigError(f"explore={word}: say a share, 0 to 1")
+        raise ConfigError(f"{key}={word}: say a share, 0 to 1")
     return share
 
 
@@ -148,9 +166,10 @@ def _said(words: Sequence[str]) -> dict[str, str]:
 
 def _settings(said: dict[str, str]) -> Settings:
     from .build import ConfigError
-    from .evidence.assess import Settings
+    from .evidence.assessment import Settings
 
-    least = {"discount": 0.0, "confidence": 0.5, "replicates": 2, "folds": 2, "cells": 1, "seed": 0}
+    least = {"discount": 0.0, "confidence": 0.5, "planned": 1, "replicates": 2, "folds": 2, "cells": 1}
+    least |= {"seed": 0}
     most = {"discount": 1.0, "confidence": 0.9999}
     given: dict[str, Any] = {}
     for field in fields(Settings):
@@ -206,7 +225,7 @@ def _show(console: Any, found: Assessment, settings: Settings) -> None:
     _findings(console, "Is the log sound?", found.log)
     for name, groups in {settings.reward: found.groups, **found.outcomes}.items():
         if groups:
-            _groups(console, f"{name} by {settings.group}", groups, settings)
+            _groups(console, f"{name} by {settings.group}", groups, settings, found.gain.partition(" ")[2])
     if found.betting is not None:
         console.say(
             f"a session is worth at least {found.betting:.4f} with {settings.confidence:.0%} confidence, however often "
@@ -215,11 +234,11 @@ def _show(console: Any, found: Assessment, settings: Settings) -> None:
     console.say(f"verdict on the value of a session: {found.verdict.word.upper()}")
 
 
-def _groups(console: Any, title: str, groups: Sequence[Group], settings: Settings) -> None:
+def _groups(console: Any, title: str, groups: Sequence[Group], settings: Settings, gain: str) -> None:
     from rich.table import Table as Grid
 
     grid = Grid(title=title)
-    for column in ("", "sessions", "as logged", "candidate", f"candidate minus log, {settings.confidence:.0%}"):
+    for column in ("", "sessions", "as logged", "candidate", f"candidate {gain}, {settings.confidence:.0%}"):
         grid.add_column(column, justify="right" if column else "left")
     for g in groups:
         cells = [
@@ -264,6 +283,7 @@ def as_json(found: Assessment, settings: Settings, said: dict[str, str]) -> dict
         "decision": table(found.decisions),
         "soundness": said_of(found.log),
         "clusters": found.clusters,
+        "gain": found.gain,
         "betting": found.betting,
         "groups": [asdict(group) for group in found.groups],
         "outcomes": {name: [asdict(group) for group in groups] for name, groups in found.outcomes.items()},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..envs.tracer import Tracer
-    from .evidence.assess import Settings
+    from .evidence.assessment import Settings
     from .evidence.outcome_models import Regressor
 
 

@@ -37,8 +37,10 @@ def roll_out(args: argparse.Namespace, console: Console) -> None:
     """Run `trailmark pilot rollout [RUN] --harm SD`."""
     from .build import ConfigError
     from .evidence.rollout import Rollout, stage_size
-    from .runs import write_json
+    from .runs import make_room, write_json
 
+    if args.to:
+        make_room(args.to)
     try:
         names = tuple(args.shares)
         rollout = Rollout(args.harm, names, args.alpha, args.power, args.looks, len(args.guardrail))
@@ -80,7 +82,7 @@ def _rehearsed(args: argparse.Namespace, console: Console, rollout: Rollout, siz
         if name not in world.outcomes:
             near = did_you_mean(name, world.outcomes)
             raise ConfigError(f"--guardrail {name}: no such outcome. {near}There are: {', '.join(world.outcomes)}")
-    policies = [cast(name, run, cfg, world) for name in (args.against, args.candidate)]
+    players = [cast(name, run, cfg, world) for name in (args.against, args.candidate)]
     chance, first = derive(args.seed, "rollout"), 0
     rng = np.random.Generator(np.random.Philox(seed=[chance, 2]))
     kept = dict.fromkeys([cfg.primary, *args.guardrail])
@@ -96,8 +98,9 @@ def _rehearsed(args: argparse.Namespace, console: Console, rollout: Rollout, siz
             lived = []
             with console.step(f"{rollout.shares[stage]:.0%}: {size:,} learners live a session each"):
                 # Learners come in no order: who is in which arm is chance, although the arms live one after the other.
-                for policy, n in zip(policies, (size - treated, treated), strict=True):
-                    lived.append(play(world, policy, chance, n, first).values if n else None)
+                for player, n in zip(players, (size - treated, treated), strict=True):
+                    played = play(player.among(world), player.policy, chance, n, first).values if n else None
+                    lived.append(played)
                     first += n
             for name in kept:
                 sign = 1.0 if world.outcomes[name].higher_is_better else -1.0

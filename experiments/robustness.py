@@ -28,6 +28,13 @@ def main(words: list[str]) -> None:
     parser.add_argument("--candidate", help="an exported bundle in place of the run's own policy")
     parser.add_argument("--incumbent", help="a baseline of the run, its best heuristic by default, or a bundle")
     parser.add_argument("--learners", type=int, default=500, help="fresh learners of each kind")
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.1,
+        help="how much a policy may lose at most among any kind, in sd of one learner's outcome under the incumbent "
+        "(default: %(default)s): more must be excluded, or the verdict stays open",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the learners")
     parser.add_argument("--to", help="a file for the matrix as JSON")
     parser.add_argument("--allow", nargs="*", default=[], help="packages outside trailmark whose classes may be built")
@@ -35,6 +42,8 @@ def main(words: list[str]) -> None:
     args = parser.parse_args(words)
     if args.learners < 2 or args.seed < 0:
         parser.error("--learners takes 2 or more, --seed 0 or more")
+    if not 0.0 <= args.margin < float("inf"):
+        parser.error("--margin takes 0 or more")
 
     import torch
     from omegaconf import OmegaConf
@@ -44,18 +53,20 @@ def main(words: list[str]) -> None:
     from ..data.errors import DataError
     from ..envs import pack
     from ..envs.rng import derive
+    from ..envs.validity.gate import refusal
     from . import evaluation as ev
     from .build import ConfigError, check, make_baselines
-    from .cast import cast
+    from .cast import Player, cast
     from .compose import complain
     from .console import Console
     from .evidence.robustness import judged, matrix_of, ranks
-    from .ope import digest
-    from .runs import RunError, find, read_config, write_json
+    from .runs import RunError, find, make_room, plain_json, read_config, write_json
 
     torch.set_num_threads(1)
     console = Console()
     try:
+        if args.to:
+            make_room(args.to)
         run = find(args.output, args.run)
         found, cfg = run.read_evaluation(), read_config(run)
         cfg.allow = args.allow  # trust is said anew, never read from a file
@@ -64,7 +75,11 @@ def main(words: list[str]) -> None:
         own = args.candidate or str(found["policies"][0]["name"])
         policies = {own: cast(args.candidate, run, cfg, home)}
         baselines = make_baselines(cfg, home.observer.space, home.observer)
-        policies |= {name: p for name, (_, p) in baselines.items() if p.guarded and not isinstance(p, Privileged)}
+        policies |= {
+            name: Player(p, home.observer)
+            for name, (_, p) in baselines.items()
+            if p.guarded and not isinstance(p, Privileged)
+        }
         incumbent = args.incumbent or found["best_heuristic"]
         if incumbent not in policies:
             policies[incumbent] = cast(incumbent, run, cfg, home)
@@ -74,26 +89,31 @@ def main(words: list[str]) -> None:
                 worlds[kind] = ev.elsewhere(home, _learners(kind, cfg, home))
     except (ConfigError, RunError, DataError, pack.PackError) as error:
         complain(error)
+    unfit = {kind: why for kind, world in worlds.items() if (why := refusal(world.student))}
+    for kind, why in unfit.items():
+        console.say(f"  unfit learners, {kind}: {why} They are shown and decide nothing.")
     sign = 1.0 if home.outcomes[cfg.primary].higher_is_better else -1.0
     plays: dict[str, dict[str, Any]] = {name: {} for name in policies}
     with console.progress("play", len(policies) * len(worlds)) as advance:
         for kind, world in worlds.items():
-            for name, policy in policies.items():
-                values = play(world, policy, derive(args.seed, "robustness"), args.learners).values[cfg.primary]
-                plays[name][kind] = sign * values.double().numpy()
+            for name, player in policies.items():
+                played = play(player.among(world), player.policy, derive(args.seed, "robustness"), args.learners)
+                plays[name][kind] = sign * played.values[cfg.primary].double().numpy()
                 advance(f"{name} among {kind}")
-    matrix = matrix_of(plays, {own: "home"}, incumbent)
-    rows = judged(matrix)
+    matrix = matrix_of(plays, {own: "home"}, incumbent, tuple(unfit))
+    rows = judged(matrix, args.margin)
     _show(console, matrix, rows)
     console.say(f"order of the policies, mean Kendall tau between kinds of learners: {ranks(matrix):.2f}")
     if args.to:
         content = {name: {kind: float(x.mean()) for kind, x in by.items()} for name, by in plays.items()}
         verdicts = {
-            row.policy: {"flagged": row.flagged, "says": row.says, "worst_away": row.worst_away} for row in rows
+            row.policy: plain_json(
+                {"flagged": row.flagged, "unsure": row.unsure, "says": row.says, "worst_away": row.worst_away}
+            )
+            for row in rows
         }
         about = {"schema": 1, "run": run.id, "candidate": own, "incumbent": incumbent, "value": content}
-        folder = run.bundle if args.candidate is None else Path(args.candidate)
-        about["digest"] = digest(folder) if folder.is_dir() else ""  # a baseline has no bundle
+        about |= {"digest": policies[own].digest, "margin": args.margin, "unfit": unfit}  # a baseline has no bundle
         tables = {"gain": matrix.gain, "error": matrix.error}
         about |= {
             name: {
@@ -147,11 +167,11 @@ def _show(console: Any, matrix: Any, rows: Any) -> None:
     grid = Table(title=f"Gain over {matrix.incumbent} (value for itself), by kind of learner; +- one standard error")
     grid.add_column("policy")
     for kind in matrix.students:
-        grid.add_column(kind, justify="right")
+        grid.add_column(f"{kind} (unfit)" if kind in matrix.unfit else kind, justify="right")
     grid.add_column("verdict")
     for i, row in enumerate(rows):
         cells = [f"{g:+.4f} +- {e:.4f}" for g, e in zip(matrix.gain[i], matrix.error[i], strict=True)]
         if row.policy == matrix.incumbent:
             cells = [f"{v:.4f}" for v in matrix.value[i]]
-        grid.add_row(row.policy, *cells, ("FLAGGED: " if row.flagged else "") + row.says)
+        grid.add_row(row.policy, *cells, ("FLAGGED: " if row.flagged else "OPEN: " if row.unsure else "") + row.says)
     console.show(grid)

@@ -107,6 +107,17 @@ def read_config(run: Run) -> DictConfig:
     return cfg
 
 
+def make_room(path: str | Path) -> None:
+    """Make the folder in which `path` will lie; RunError when that cannot be."""
+    folder = Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error}): name another place") from error
+    if Path(path).is_dir() or not os.access(folder, os.W_OK):
+        raise RunError(f"{path} cannot be written: it is a folder, or in one that is closed to you; name another place")
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content`, all or nothing."""
     write_text(path, json.dumps(content, indent=1))

@@ -28,13 +28,13 @@ def main(words: list[str]) -> None:
     import torch
     from omegaconf import OmegaConf
 
+    from ..agents.mixed import Mixed
     from ..envs import pack
     from ..envs.rng import derive
     from .build import ConfigError, check
     from .cast import cast
     from .compose import complain
     from .console import Console
-    from .evidence.explore import Exploring
     from .evidence.gather import gather_log
     from .runs import RunError, find, read_config
 
@@ -46,13 +46,12 @@ def main(words: list[str]) -> None:
         cfg.allow = args.allow  # trust is said anew, never read from a file
         check(OmegaConf.to_container(cfg, resolve=True), cfg.allow)
         world = pack.load(run.world, cfg.allow)
-        policy = cast(args.policy, run, cfg, world)
+        player = cast(args.policy, run, cfg, world)
     except (ConfigError, RunError, pack.PackError) as error:
         complain(error)
     with console.step(f"{args.learners:,} learners live a session each"):
-        log = gather_log(
-            world, Exploring(policy, args.explore), derive(args.seed, "log"), args.learners, args.overrides
-        )
+        policy = Mixed(player.policy, args.explore)
+        log = gather_log(player.among(world), policy, derive(args.seed, "log"), args.learners, args.overrides)
     log.save(args.to)
     value = log.frame["reward"].sum() / (len(log.start) - 1)
     console.say(f"{args.to}: {len(log):,} decisions; a session's reward averages {value:.4f}")

@@ -58,11 +58,6 @@ def iqm(scores: ArrayLike) -> Array:
     return np.asarray(middle.mean(axis=-1))
 
 
-def optimality_gap(scores: ArrayLike, target: float = 1.0) -> Array:
-    """Mean shortfall below `target`, scores above it counting as `target`: (..., runs, tasks) to (...)."""
-    return np.asarray(target - np.minimum(_blocks(scores), target).mean(axis=(-2, -1)))
-
-
 def stratified_bootstrap(
     scores: ArrayLike,
     statistic: Statistic = iqm,

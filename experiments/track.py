@@ -250,3 +250,20 @@ def crown(chosen: Version, approver: str, ruling: str) -> int | None:
         known.set_registered_model_alias(chosen.name, "previous", str(before))
     known.set_registered_model_alias(chosen.name, "champion", number)
     return before if before != chosen.number else None
+
+
+def earlier(experiment: str, params: dict[str, str], wanted: str) -> list[str]:
+    """Return the parameter `wanted` of every finished run of `experiment` whose parameters are `params`."""
+    known = client()
+    found = known.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    out: list[str] = []
+    token = None
+    while True:
+        page = known.search_runs([found.experiment_id], "attributes.status = 'FINISHED'", page_token=token)
+        kept = [run.data.params for run in page if wanted in run.data.params]
+        out += [str(one[wanted]) for one in kept if all(one.get(key) == value for key, value in params.items())]
+        token = page.token
+        if not token:
+            return out

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...data.decisions import Decisions
 from ...data.errors import DataError
@@ -13,95 +14,21 @@ from ...envs.observer import Observer
 from ...envs.skills import skills_of
 from ...envs.tracer import Tracer
 from . import agreement, asymptotic, calibration, drift, overlap, sequential, single, soundness, weights
+from .assessment import Assessment, Line, Settings, Table
 from .betting import sessions_lower
 from .episodes import Episodes
-from .estimate import Array, Estimate, Index, difference
+from .estimate import Array, Estimate, Index, contrast, difference
 from .fairness import Group, by_group
-from .finding import Finding, Verdict, worst
 from .fqe import linear_fqe, net_fqe
-from .intervals import Bounds, Clusters, bootstrap, interval, lower_bound, percentiles
+from .intervals import Clusters, bootstrap, interval, lower_bound, percentiles
 from .magic import magic
 from .marginal import marginalised_is
 from .outcome_models import Regressor, folds
 from .replay import Seen
 from .slope import TUNED, tuned
 from .views import Views, believed
-from .weights import Histogram
 
 ALONE = "; its interval leaves the model's own error out"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user may choose about an assessment."""
-
-    reward: str = "reward"  # the column that says how good a decision turned out
-    cluster: str = "learner"  # who is independent of whom
-    group: str = "role"  # learner groups that must not be overlooked
-    outcomes: tuple[str, ...] = ()  # further columns to judge group by group, such as time_to_mastery
-    discount: float = 1.0
-    limits: tuple[float, ...] = ()  # the least and the most that a session's reward can be; () = not known
-    confidence: float = 0.95
-    replicates: int = 1000
-    folds: int = 3
-    cells: int = 50  # of the marginalised estimator
-    model: str = "ridge"  # of the rewards of single decisions
-    tracer: str = ""  # whose beliefs the models see; "" = the policy's own
-    network: bool = False  # Q of whole sessions by a small network in place of a linear model
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Line:
-    """One estimator's answer."""
-
-    name: str
-    bounds: Bounds  # by influence function
-    lower: float  # one-sided
-    boot: Bounds  # by bootstrap of whole clusters
-    anytime: tuple[float, float]  # asymptotic confidence sequence
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """The estimates of one question, what was logged, and whether to believe them."""
-
-    title: str
-    logged: Bounds
-    lines: list[Line]
-    findings: list[Finding]
-    histogram: Histogram  # of the weights
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst of the findings."""
-        return worst(self.findings)
-
-    def line(self, name: str) -> Line:
-        """Return the line of one estimator; KeyError when there is none."""
-        for line in self.lines:
-            if line.name == name:
-                return line
-        raise KeyError(f"no estimator {name!r}; there are {[line.name for line in self.lines]}")
-
-
-@dataclass(frozen=True)
-class Assessment:
-    """What a log says about a candidate: whole sessions first, single decisions beside them."""
-
-    sessions: Table
-    decisions: Table
-    log: list[Finding]
-    groups: list[Group]
-    clusters: int  # independent units: learners, or what the user named
-    outcomes: dict[str, list[Group]] = field(default_factory=dict)  # the further ones; all learners first
-    betting: float | None = None  # one-sided lower bound of a session's value by betting; None without limits
-
-    @property
-    def verdict(self) -> Verdict:
-        """How far the sessions' value can be trusted."""
-        return max(self.sessions.verdict, worst(self.log))
 
 
 def assess(
@@ -111,14 +38,19 @@ def assess(
     settings: Settings,
     make: Callable[[], Regressor] | None = None,
     tracer: Tracer | None = None,
+    incumbent: Seen | None = None,
 ) -> Assessment:
     """Return every estimate and every diagnostic. DataError when columns are missing or nothing is left to judge.
 
+    `incumbent` is the same log seen by the policy to be replaced: gains are over it then, on the same sessions, and not
+    over what was logged, which may have explored more.
     `make` makes the scikit-learn model that settings.model means (None: ridge), `tracer` is the unfitted one that
     settings.tracer means (None: the policy's own).
     """
-    reward = decisions.column(settings.reward, "the reward").to_numpy(np.float64)
+    reward = _numeric(decisions, settings.reward, "the reward")
     owners = decisions.column(settings.cluster, "clusters")
+    if settings.group not in ("", Settings.group):
+        decisions.column(settings.group, "learner groups")
     findings = soundness.log_findings(decisions, reward)
     if np.isnan(reward).any():
         kept = ~np.isin(decisions.session, decisions.session[np.isnan(reward)])
@@ -126,7 +58,7 @@ def assess(
             raise DataError("no session has all its rewards", decisions.name, key=settings.reward)
         frame = decisions.frame[kept].reset_index(drop=True)
         decisions = Decisions(frame, decisions.catalog, decisions.name, decisions.notes)
-        seen = Seen(*(getattr(seen, f)[kept] for f in Seen.__dataclass_fields__))
+        seen, incumbent = _kept(seen, kept), None if incumbent is None else _kept(incumbent, kept)
         reward, owners = reward[kept], owners[kept]
     propensity = decisions.numbers("propensity")
     if np.isnan(propensity).any():
@@ -152,14 +84,16 @@ def assess(
     findings.append(soundness.informative(taken.q, reward, rows.index))
     here = _decision_table(decisions, seen, observer, settings, taken, views, rows)
     over = _episodes(decisions, seen, settings, reward, taken.weight, views)
-    there = _session_table(decisions, seen, settings, over, taken.weight, reward, units, begun)
+    rival = None if incumbent is None else _Rival(incumbent, Views((incumbent.design,), fold, make), propensity)
+    others = None if rival is None else rival.episodes(decisions, settings, reward)
+    there = _session_table(decisions, seen, settings, over, taken.weight, reward, units, begun, others)
     groups: list[Group] = []
     if settings.group in decisions.frame:
         names = decisions.frame[settings.group].to_numpy(str)[first]
         there.findings.append(overlap.groups(names, over.rho[:, -1], decisions.session))
-        groups = by_group(names, over, units, settings.confidence)
+        groups = by_group(names, over, units, settings.confidence, incumbent=others)
     further = {
-        name: _further(name, decisions, seen, settings, taken.weight, views, units) for name in settings.outcomes
+        name: _further(name, decisions, seen, settings, taken.weight, views, units, rival) for name in settings.outcomes
     }
     least = None
     if settings.limits:
@@ -170,24 +104,59 @@ def assess(
     support = overlap.support(action, seen.policy, behaviour, allowed)
     there.findings.extend(support)
     here.findings.extend(support)
-    return Assessment(there, here, findings, groups, units.number, further, least)
+    gain = "WDR minus log" if others is None else "WDR minus incumbent"
+    return Assessment(there, here, findings, groups, units.number, further, gain, least)
+
+
+def _numeric(decisions: Decisions, name: str, what: str) -> Array:
+    column = decisions.column(name, what)
+    try:
+        return np.asarray(column.to_numpy(np.float64))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"holds no numbers ({error})", decisions.name, key=name, fix="Name another column.") from error
+
+
+def _kept(seen: Seen, rows: NDArray[np.bool_]) -> Seen:
+    return Seen(*(getattr(seen, f)[rows] for f in Seen.__dataclass_fields__))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rival:
+    """The policy to be replaced, on the same log."""
+
+    seen: Seen
+    views: Views
+    propensity: Array
+
+    def episodes(self, decisions: Decisions, settings: Settings, reward: Array) -> Episodes:
+        rows, action = np.arange(len(reward)), decisions.activity
+        weight = self.seen.policy[rows, action] / self.propensity
+        return _episodes(decisions, self.seen, settings, reward, weight, self.views)
 
 
 def _further(
-    name: str, decisions: Decisions, seen: Seen, settings: Settings, weight: Array, views: Views, units: Clusters
+    name: str,
+    decisions: Decisions,
+    seen: Seen,
+    settings: Settings,
+    weight: Array,
+    views: Views,
+    units: Clusters,
+    rival: _Rival | None,
 ) -> list[Group]:
     """One more outcome, for all learners and group by group; its own model of Q."""
-    value = decisions.column(name, "an outcome").to_numpy(np.float64)
+    value = _numeric(decisions, name, "an outcome")
     if np.isnan(value).any():
         row = int(np.argmax(np.isnan(value)))
         fix = "Leave it out, or give it for every decision."
         raise DataError("not told for every decision", decisions.name, f"decision {row + 1}", name, fix)
     over = _episodes(decisions, seen, settings, value, weight, views)
+    others = None if rival is None else rival.episodes(decisions, settings, value)
     everyone = np.full(units.index.shape, "all learners")
-    groups = by_group(everyone, over, units, settings.confidence)
+    groups = by_group(everyone, over, units, settings.confidence, incumbent=others)
     if settings.group in decisions.frame:
         names = decisions.frame[settings.group].to_numpy(str)[decisions.start[:-1]]
-        groups += by_group(names, over, units, settings.confidence)
+        groups += by_group(names, over, units, settings.confidence, incumbent=others)
     return groups
 
 
@@ -219,6 +188,7 @@ def _session_table(
     reward: Array,
     units: Clusters,
     begun: Array,
+    incumbent: Episodes | None,
 ) -> Table:
     wdr, dr, wpdis, pdis = (
         sequential.weighted_doubly_robust(over),
@@ -238,11 +208,16 @@ def _session_table(
         notes["FQE"] += ALONE
     notes["MAGIC"] = "leans on the model where weights are wild; interval somewhat short"
     found += model_led
-    gain = difference("WDR minus log", wdr, over.gain)
-    lines = _lines([*found, gain], units, settings, notes)
+    gains = [difference("WDR minus log", wdr, over.gain)]
+    if incumbent is not None:
+        gains.append(contrast("WDR minus incumbent", wdr, sequential.weighted_doubly_robust(incumbent)))
+    lines = _lines([*found, *gains], units, settings, notes)
     findings = weights.weight_findings(over.rho[:, -1], units, "session")
     findings.append(drift.drift("weights", np.minimum(over.rho[:, -1], 10.0), begun, units.index))
     findings.append(agreement.spread([wdr, dr, wpdis, pdis], units))
+    if incumbent is not None:
+        told = weights.weight_findings(incumbent.rho[:, -1], units, "session")
+        findings += [replace(finding, name=f"incumbent: {finding.name}") for finding in told]
     logged = interval(Estimate("log", over.gain), units, settings.confidence)
     return Table("a whole session", logged, lines, findings, weights.histogram(over.rho[:, -1]))
 
@@ -283,13 +258,14 @@ def _decision_table(
 def _lines(estimates: list[Estimate], clusters: Clusters, settings: Settings, notes: dict[str, str]) -> list[Line]:
     drawn = bootstrap(estimates, clusters, settings.replicates, settings.seed)
     alpha = 1.0 - settings.confidence
+    rho = asymptotic.tuning(settings.planned, alpha)  # fixed beforehand: tuned to each n it would hold at that n only
     lines = []
     for column, estimate in zip(drawn.T, estimates, strict=True):
         bounds = interval(estimate, clusters, settings.confidence)
         reach = float("nan")
         if np.isfinite(bounds.error):
             n = clusters.number
-            reach = float(asymptotic.half_width(n, bounds.error * np.sqrt(n), asymptotic.tuning(n, alpha), alpha))
+            reach = float(asymptotic.half_width(n, bounds.error * np.sqrt(n), rho, alpha))
         fine = np.isfinite(column)
         boot = percentiles(estimate.value, column[fine], settings.confidence) if fine.sum() > 1 else bounds
         lines.append(

@@ -1,7 +1,7 @@
 """Asymptotic confidence sequences: intervals of a mean that stay valid however often one looks.
 
 Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2024), "Time-uniform central limit theory and asymptotic confidence
-sequences", Annals of Statistics: theorem 2.2 and the one-sided form. Lengths are per unit: n counts learners.
+sequences", Annals of Statistics: theorem 2.2. Lengths are per unit: n counts learners.
 """
 
 from __future__ import annotations
@@ -27,20 +27,6 @@ def half_width(n: ArrayLike, sd: ArrayLike, rho: float, alpha: float = 0.05) -> 
     return np.asarray(sd * np.sqrt(2.0 * grown / (n**2 * rho**2) * np.log(np.sqrt(grown) / alpha)))
 
 
-def one_sided_width(n: ArrayLike, sd: ArrayLike, rho: float, alpha: float = 0.05) -> Array:
-    """Return the distance of the one-sided bound; make `rho` with tuning(n_best, 2 alpha)."""
-    n, sd = np.asarray(n, dtype=np.float64), np.asarray(sd, dtype=np.float64)
-    grown = n * rho**2 + 1.0
-    return np.asarray(sd * np.sqrt(2.0 * grown / (n**2 * rho**2) * np.log1p(np.sqrt(grown) / (2.0 * alpha))))
-
-
-def e_value(z: ArrayLike, n: ArrayLike, rho: float) -> Array:
-    """Return the evidence against "the mean is 0" at z = mean / standard error after `n` units; 1 / e is a p-value."""
-    z, n = np.asarray(z, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    grown = n * rho**2 + 1.0
-    return np.asarray(np.exp(rho**2 * n * z**2 / (2.0 * grown)) / np.sqrt(grown))
-
-
 @dataclass(frozen=True)
 class Arm:
     """What is known of one arm: how many units, their mean, and the variance of one unit."""
@@ -48,17 +34,6 @@ class Arm:
     n: float
     mean: float
     variance: float
-
-    @staticmethod
-    def of_sums(n: float, total: float, squares: float) -> Arm:
-        """Return an arm from the sum of its values and of their squares, with the unbiased variance."""
-        return Arm(n, total / n, (squares - total**2 / n) / (n - 1.0))
-
-    @staticmethod
-    def of_share(n: float, successes: float) -> Arm:
-        """Return an arm of yes-or-no outcomes."""
-        share = successes / n
-        return Arm(n, share, share * (1.0 - share))
 
 
 @dataclass(frozen=True)

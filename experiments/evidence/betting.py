@@ -13,6 +13,7 @@ from .estimate import Array
 from .intervals import Clusters
 
 PRIOR_MEAN, PRIOR_VARIANCE, FAKE = 0.5, 0.25, 1.0
+PLANS = (1e2, 1e3, 1e4, 1e5)
 
 
 def _checked(x: Array) -> Array:
@@ -35,34 +36,6 @@ def bets(x: Array, alpha: float) -> Array:
     variance = (FAKE * PRIOR_VARIANCE + np.cumsum((x - mean) ** 2)) / (t + FAKE)
     before = np.concatenate([[PRIOR_VARIANCE], variance[:-1]])
     return np.asarray(np.sqrt(2.0 * np.log(1.0 / alpha) / (before * t * np.log1p(t))))
-
-
-def empirical_bernstein(x: Array, alpha: float = 0.05, truncation: float = 0.5) -> tuple[Array, Array]:
-    """Return lower and upper ends (n,) of the predictable plug-in empirical-Bernstein sequence (theorem 2).
-
-    `x` (n,) lies in [0, 1]. Both ends together miss the mean at some time with probability at most `alpha`.
-    """
-    x = _checked(x)
-    return _bernstein_low(x, alpha / 2, truncation), 1.0 - _bernstein_low(1.0 - x, alpha / 2, truncation)
-
-
-def _bernstein_low(x: Array, alpha: float, truncation: float) -> Array:
-    t = np.arange(1.0, len(x) + 1.0)
-    before = np.concatenate([[0.0], (np.cumsum(x) / t)[:-1]])
-    bet = np.minimum(bets(x, alpha), truncation)
-    spent = np.cumsum((x - before) ** 2 * (-np.log1p(-bet) - bet))
-    low = (np.cumsum(bet * x) - np.log(1.0 / alpha) - spent) / np.cumsum(bet)
-    return np.asarray(np.maximum(low, 0.0))
-
-
-def hoeffding(x: Array, alpha: float = 0.05, truncation: float = 1.0) -> tuple[Array, Array]:
-    """Return lower and upper ends (n,) of the predictable plug-in Hoeffding sequence (theorem 1)."""
-    x = _checked(x)
-    t = np.arange(1.0, len(x) + 1.0)
-    bet = np.minimum(np.sqrt(8.0 * np.log(2.0 / alpha) / (t * np.log1p(t))), truncation)
-    staked = np.cumsum(bet)
-    centre, reach = np.cumsum(bet * x) / staked, (np.log(2.0 / alpha) + np.cumsum(bet**2 / 8.0)) / staked
-    return np.maximum(centre - reach, 0.0), np.minimum(centre + reach, 1.0)
 
 
 def hedged(x: Array, alpha: float = 0.05, grid: int = 1000) -> tuple[Array, Array]:
@@ -95,8 +68,8 @@ def off_policy_lower(
 
     `phi` (n,) is non-negative, such as weight x reward of one learner; no upper bound of it is needed: the bet against
     "the mean is at most m" is lambda (phi - m) with lambda < 1/m (Karampatziakis, Mineiro and Ramdas 2021). `top` is
-    the largest value the mean could have. Bets are best after `n_best` observations, planned before looking; all of
-    `phi` by default.
+    the largest value the mean could have. Bets are best after `n_best` observations, planned before looking; by default
+    the stake is split evenly over bets for 100, 1,000, 10,000 and 100,000, so that nothing need be planned.
     """
     phi = np.asarray(phi, dtype=np.float64)
     if phi.ndim != 1 or not len(phi) or not (phi >= 0).all():
@@ -105,12 +78,13 @@ def off_policy_lower(
     mean = (PRIOR_MEAN * top + np.cumsum(phi)) / (t + FAKE)
     variance = (PRIOR_VARIANCE * top**2 + np.cumsum((phi - mean) ** 2)) / (t + FAKE)
     before = np.concatenate([[PRIOR_VARIANCE * top**2], variance[:-1]])
-    bet = np.sqrt(2.0 * np.log(1.0 / alpha) / (before * (n_best or len(phi))))
-    limit = np.log(1.0 / alpha)
+    plans = np.array([n_best] if n_best else PLANS)
+    bet = np.sqrt(2.0 * np.log(1.0 / alpha) / (before * plans[:, None]))
+    limit = np.log(len(plans) / alpha)
 
     def beaten(m: float) -> bool:
-        wealth = np.cumsum(np.log1p(np.minimum(bet, 0.5 / m) * (phi - m)))
-        return bool(wealth.max() >= limit)
+        wealth = np.cumsum(np.log1p(np.minimum(bet, 0.5 / m) * (phi - m)), 1)
+        return bool(np.logaddexp.reduce(wealth, 0).max() >= limit)
 
     low, high = 0.0, top  # wealth falls with m, so bisection finds where it stops being enough
     for _ in range(max(1, int(np.ceil(np.log2(grid))))):

@@ -50,11 +50,14 @@ def propensity_findings(
 def _listed(action: Index, behaviour: Array) -> list[Finding]:
     n, a = behaviour.shape
     came = np.bincount(action, minlength=a) - behaviour.sum(0)
-    variance = (behaviour * (1.0 - behaviour)).sum(0)
-    some = variance > 5.0
-    score = float((came[some] ** 2 / variance[some]).sum()) if some.any() else 0.0
-    p = float(stats.chi2.sf(score, max(int(some.sum()) - 1, 1))) if some.any() else 1.0
-    text = f"chi-square {score:.1f} over {int(some.sum())} activities, p = {p:.2g}"
+    some = (behaviour * (1.0 - behaviour)).sum(0) > 5.0
+    # What one activity is chosen too often another is too seldom: the whole covariance counts, over its rank.
+    shares = behaviour[:, some]
+    size, axes = np.linalg.eigh(np.diag(shares.sum(0)) - shares.T @ shares)
+    real = size > 1e-9 * max(float(size.max(initial=0.0)), 1.0)
+    score = float(((axes.T @ came[some])[real] ** 2 / size[real]).sum())
+    p = float(stats.chi2.sf(score, int(real.sum()))) if real.any() else 1.0
+    text = f"chi-square {score:.1f} over {int(some.sum())} activities ({int(real.sum())} free), p = {p:.2g}"
     out = [Finding("activities as often as said", score, by_p(p), text)]
     bins = np.searchsorted(EDGES, behaviour, side="right") - 1
     hit = np.bincount(bins[np.arange(n), action], minlength=len(EDGES))

@@ -78,4 +78,17 @@ def difference(name: str, candidate: Estimate, reward: Array) -> Estimate:
     return Estimate(name, candidate.plain - reward, candidate.top, candidate.bottom)
 
 
+def contrast(name: str, candidate: Estimate, incumbent: Estimate) -> Estimate:
+    """Return the estimate of the candidate's value minus the incumbent's on the same units: errors are paired."""
+    if len(candidate) != len(incumbent):
+        raise ValueError(f"{len(candidate)} units but {len(incumbent)}: estimate both on the same log")
+    sides = [e for e in (candidate, incumbent) if e.top is not None and e.bottom is not None]
+    plain = candidate.plain - incumbent.plain
+    if not sides:
+        return Estimate(name, plain)
+    tops = [e.top if e is candidate else -e.top for e in sides if e.top is not None]
+    bottoms = [e.bottom for e in sides if e.bottom is not None]
+    return Estimate(name, plain, np.concatenate(tops, 1), np.concatenate(bottoms, 1))
+
+
 Estimator = Callable[..., Estimate]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .episodes import Episodes
-from .estimate import Estimate, difference
+from .estimate import Estimate, contrast, difference
 from .intervals import Bounds, Clusters, interval
 from .sequential import weighted_doubly_robust
 from .weights import effective_size
@@ -25,16 +25,21 @@ class Group:
     clusters: int
     logged: Bounds | None  # the mean of those who were logged
     value: Bounds | None  # under the candidate
-    gain: Bounds | None  # candidate over what was logged
+    gain: Bounds | None  # candidate over the incumbent; over what was logged where no incumbent is named
 
 
 def by_group(
-    names: NDArray[np.str_], over: Episodes, units: Clusters, confidence: float = 0.95, least: float = LEAST
+    names: NDArray[np.str_],
+    over: Episodes,
+    units: Clusters,
+    confidence: float = 0.95,
+    least: float = LEAST,
+    incumbent: Episodes | None = None,
 ) -> list[Group]:
     """Return one row per group of sessions, by name (S,); intervals are clustered by `units`.
 
     A group gets a number only with `least` independent clusters, and one under the candidate only where its weighted
-    sessions count as so many, too.
+    sessions count as so many, too. `incumbent` are the same sessions with another policy's weights.
     """
     out = []
     for name in np.unique(names):
@@ -45,11 +50,15 @@ def by_group(
             out.append(Group(str(name), n, inside.number, None, None, None))
             continue
         logged = interval(Estimate("log", part.gain), inside, confidence)
-        if effective_size(part.rho[:, -1]) < least:
+        rival = None if incumbent is None else incumbent.take(mine)
+        if any(effective_size(one.rho[:, -1]) < least for one in (part, rival) if one is not None):
             out.append(Group(str(name), n, inside.number, logged, None, None))
             continue
         found = weighted_doubly_robust(part)
-        both = (found, difference("gain", found, part.gain))
+        gained = difference("gain", found, part.gain)
+        if rival is not None:
+            gained = contrast("gain", found, weighted_doubly_robust(rival))
+        both = (found, gained)
         value, gain = (interval(estimate, inside, confidence) for estimate in both)
         out.append(Group(str(name), n, inside.number, logged, value, gain))
     return out

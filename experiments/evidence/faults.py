@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ...agents.agent import Policy
 from ...agents.baselines import RandomLegal, WeakestAllowed
+from ...agents.mixed import Mixed
 from ...data.decisions import Decisions
 from ...envs.classroom import World
 from ...envs.observer import Observation
-from .assess import Assessment, Settings, assess
-from .explore import Exploring
+from .assess import assess
+from .assessment import Assessment, Settings
 from .finding import Finding, Verdict
 from .gather import gather_log
 from .replay import replay
@@ -168,7 +169,7 @@ def policies(world: World) -> tuple[Policy, Policy]:
     """Return a logging policy and a candidate near enough to be judged by its log."""
     space = world.observer.space
     lean = WeakestAllowed(space)
-    return Exploring(lean, 0.8), Exploring(lean, 0.7)
+    return Mixed(lean, 0.8), Mixed(lean, 0.7)
 
 
 def clean(world: World, learners: int, seed: int) -> Case:

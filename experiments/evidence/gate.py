@@ -21,6 +21,12 @@ class Rules:
     group_floor: float = 0.05  # how much a learner group may lose, at worst
     least_learners: int = 30  # below that a group gives no evidence
 
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.margin) and np.isfinite(self.group_floor) and self.group_floor >= 0):
+            raise ValueError("margin is a number, the floor of groups a number of 0 or more")
+        if not 0 < self.alpha < 0.5:
+            raise ValueError("alpha lies between 0 and .5")
+
 
 @dataclass(frozen=True)
 class Ruling:
@@ -62,6 +68,8 @@ class Case:
     groups: Mapping[str, Gain | None] = field(default_factory=dict)  # None = too few to tell
     flagged: str | None = ""  # what the robustness matrix holds against it; "" = nothing, None = there is no matrix
     approver: str = ""
+    unsure: str = ""  # what the robustness matrix could not exclude
+    notes: tuple[str, ...] = ()  # what the person who approves must know; every ruling repeats it
     pilot: str | None = None  # how it ended: "stop: better" speaks for the candidate; None = there was none
 
 
@@ -76,34 +84,36 @@ def rule(case: Case, candidates: int, rules: Rules = Rules()) -> Ruling:
     short: list[tuple[str, str]] = []  # what is missing, and what would be enough
     if case.overlap is Verdict.DO_NOT:
         failed.append("the log does not support the candidate (overlap)")
-    if lower <= rules.margin:
+    if not lower > rules.margin:
         said = f"the gain is {gain:+.4f}, at least {lower:+.4f} {among}: not above {rules.margin:g}"
         short.append((said, _enough(case.gain, candidates, rules)))
     for name, found in case.groups.items():
         if found is None or found.number < rules.least_learners:
             short.append((f"group {name}: insufficient evidence", f"more learners of group {name}"))
-        elif found.value < -rules.group_floor:
+        elif not found.value >= -rules.group_floor:
             failed.append(f"group {name} loses {-found.value:.4f}, more than {rules.group_floor:g}")
-        elif found.lower(rules.alpha) < -rules.group_floor:
+        elif not found.lower(rules.alpha) >= -rules.group_floor:
             said = f"group {name} may lose {-found.lower(rules.alpha):.4f}, more than {rules.group_floor:g}"
             short.append((said, f"more learners of group {name}"))
     if case.flagged is None:
         short.append(("it was never played among learners of other kinds", "`trailmark robustness`"))
     elif case.flagged:
         failed.append(f"among learners of other kinds: {case.flagged}")
+    elif case.unsure:
+        short.append((f"among learners of other kinds: {case.unsure}", "`trailmark robustness` with more --learners"))
     if case.pilot in ("roll back", "stop"):
         failed.append(f"its pilot ended with: {case.pilot}")
     elif case.pilot not in (None, "stop: better"):
         short.append((f"its pilot says: {case.pilot}", "a pilot that finds it better"))
     if failed:
-        return Ruling("reject", gain, lower, (*failed, *(said for said, _ in short)))
-    if not short and not case.approver:
+        return Ruling("reject", gain, lower, (*failed, *(said for said, _ in short), *case.notes))
+    if not short and not case.approver.strip():
         short.append(("nobody has approved it", "a named person must approve it"))
     if short:
         enough = "; ".join(dict.fromkeys(what for _, what in short))
-        return Ruling("not enough evidence", gain, lower, tuple(said for said, _ in short), enough)
-    why = f"the gain is {gain:+.4f}, at least {lower:+.4f} {among}; approved by {case.approver}"
-    return Ruling("promote", gain, lower, (why,))
+        return Ruling("not enough evidence", gain, lower, (*(said for said, _ in short), *case.notes), enough)
+    why = f"the gain is {gain:+.4f}, at least {lower:+.4f} {among}; approved by {case.approver.strip()}"
+    return Ruling("promote", gain, lower, (why, *case.notes))
 
 
 def best_of(cases: Sequence[Case], rules: Rules = Rules()) -> tuple[int, Ruling]:
@@ -116,6 +126,8 @@ def best_of(cases: Sequence[Case], rules: Rules = Rules()) -> tuple[int, Ruling]
 def _enough(gain: Gain, candidates: int, rules: Rules) -> str:
     if gain.value <= rules.margin:
         return "a candidate that is better"
+    if not np.isfinite(gain.error):
+        return "more held-out learners"
     z = stats.norm.ppf(1.0 - rules.alpha / candidates) + stats.norm.ppf(0.8)
     learners = int(np.ceil(gain.number * (z * gain.error / (gain.value - rules.margin)) ** 2))
     return f"about {max(learners, gain.number):,} held-out learners, if the gain is what it seems"

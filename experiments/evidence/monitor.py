@@ -12,7 +12,7 @@ from scipy import stats
 
 from . import asymptotic
 from .estimate import Array
-from .pilot import SCHEDULES, Plan, detectable, needed
+from .pilot import SCHEDULES, Plan, detectable, needed, size_at
 
 RATIO_ALARM = 1e-3  # of the sample-ratio check, as in common experiment platforms
 LEAST = 30  # units of a learner group in each arm, below which it gets no number
@@ -27,10 +27,21 @@ class Units:
 
     @staticmethod
     def of(unit: ArrayLike, arm: ArrayLike, value: ArrayLike) -> Units:
-        """Return the mean of each unit (learner or class) from rows (n,); ValueError when a unit is in both arms."""
+        """Return the mean of each unit (learner or class) from rows (n,).
+
+        ValueError when a unit is in both arms or a value is missing: who has no outcome is seldom left to chance.
+        """
         frame = pd.DataFrame(
             {"unit": np.asarray(unit), "arm": np.asarray(arm, dtype=float), "value": np.asarray(value)}
         )
+        gone = ~np.isfinite(frame["value"].to_numpy(np.float64)) | frame["unit"].isna().to_numpy()
+        if gone.any():
+            candidate = int((gone & (frame["arm"] == 1)).sum())
+            raise ValueError(
+                f"{int(gone.sum())} of {len(frame)} rows have no outcome or no unit, such as that of "
+                f"{frame['unit'][gone].iloc[0]!r} ({candidate} of them in the candidate's arm): leave out whoever has "
+                "not finished yet, and give those who gave up a value"
+            )
         grouped = frame.groupby("unit", sort=False)
         both = grouped["arm"].nunique() > 1
         if both.any():
@@ -38,14 +49,14 @@ class Units:
         return Units(grouped["arm"].first().to_numpy(np.float64), grouped["value"].mean().to_numpy(np.float64))
 
     def arms(self) -> tuple[asymptotic.Arm, asymptotic.Arm]:
-        """Return incumbent and candidate."""
-        parts = []
-        for which in (0.0, 1.0):
-            x = self.value[self.treated == which]
-            parts.append(
-                asymptotic.Arm(len(x), float(x.mean()) if len(x) else 0.0, float(x.var(ddof=1)) if len(x) > 1 else 0.0)
-            )
-        return parts[0], parts[1]
+        """Return incumbent and candidate; the spread of an arm whose units are all alike is the other's."""
+        values = [self.value[self.treated == which] for which in (0.0, 1.0)]
+        spread = [float(x.var(ddof=1)) if len(x) > 1 else 0.0 for x in values]
+        control, treated = (
+            asymptotic.Arm(len(x), float(x.mean()) if len(x) else 0.0, spread[i] or spread[1 - i])
+            for i, x in enumerate(values)
+        )
+        return control, treated
 
 
 @dataclass(frozen=True)
@@ -71,18 +82,22 @@ def look(
     guardrails: Mapping[str, tuple[Units, float]] | None = None,
     groups: Mapping[str, Units] | None = None,
 ) -> Look:
-    """Return the decision at look `number` (1 .. plan.looks) of a pilot that follows `plan`.
+    """Return the decision at look `number` (1 .. plan.looks) of a pilot that follows `plan`; 0 = between looks.
 
+    Look k is due after k / plan.looks of the planned units (`due`): ValueError when they are not there yet. Between
+    looks the outcome is not judged, unless the plan is to look at any time.
     The order is fixed: a broken split of the arms stops everything; then harm to a guardrail (an outcome and the margin
     that it may lose) or to a group of learners, judged at any time; then the outcome itself; a pilot at its planned
     size that shows nothing has insufficient evidence, and the reason says what would be enough. Of `groups`, those of
     fewer than 30 units in an arm get no number; the others share plan.alpha (Bonferroni).
     """
-    if not 1 <= number <= plan.looks:
+    anytime, n = plan.schedule == "anytime", len(units.value)
+    if number < 0 or (number > plan.looks and not anytime):
         raise ValueError(f"look {number}: the plan has looks 1 to {plan.looks}")
+    if number > 0 and not anytime and n < size_at(plan, number):
+        raise ValueError(f"look {number} is due at {size_at(plan, number):,} units, there are {n:,}")
     planned = needed(plan)
     control, treated = units.arms()
-    n = int(control.n + treated.n)
     ratio_p = sample_ratio(treated.n, n, plan.share)
     z, bound, effect = _judged(control, treated, plan, number, planned)
     harm = {name: _any_time(*found.arms(), planned, plan.alpha) for name, (found, _) in (guardrails or {}).items()}
@@ -108,17 +123,22 @@ def look(
             "roll back",
             f"the candidate is worse by {effect.value:+.4f} [{effect.low:+.4f}, {effect.high:+.4f}]",
         )
-    elif number == plan.looks or n >= planned:
+    elif n >= planned and (number or anytime):
         sd = np.sqrt((control.variance + treated.variance) / 2) or 1.0
         least = detectable(plan, max(n, 5)) * np.sqrt(plan.icc + (1 - plan.icc) / plan.size) ** -1 * sd
         decision = "insufficient evidence"
         reason = f"[{effect.low:+.4f}, {effect.high:+.4f}] holds 0; {n} units find effects from {least:.4f} on"
     else:
-        decision, reason = (
-            "continue",
-            f"{n} of {planned} planned units; [{effect.low:+.4f}, {effect.high:+.4f}] holds 0",
-        )
+        said = f"[{effect.low:+.4f}, {effect.high:+.4f}] holds 0"
+        if not np.isfinite(effect.low):
+            said = "no look is due" if not (number or anytime) else "nothing is known of how units differ"
+        decision, reason = "continue", f"{n} of {planned} planned units; {said}"
     return Look(decision, reason, n, planned, effect, z, bound, ratio_p, harm, found_groups)
+
+
+def due(plan: Plan, units: int) -> int:
+    """Return the look that `units` units are enough for, 0 before the first."""
+    return max((k for k in range(1, plan.looks + 1) if units >= size_at(plan, k)), default=0)
 
 
 def by_group(groups: Mapping[str, Units], plan: Plan, planned: int) -> dict[str, asymptotic.Effect | None]:
@@ -129,7 +149,7 @@ def by_group(groups: Mapping[str, Units], plan: Plan, planned: int) -> dict[str,
         arms = units.arms()
         few = min(arms[0].n, arms[1].n) < LEAST
         best = max(2.0 * LEAST, planned * len(units.value) / total)
-        out[name] = None if few else asymptotic.effect(*arms, best, plan.alpha / len(groups))
+        out[name] = None if few else _any_time(*arms, best, plan.alpha / len(groups))
     return out
 
 
@@ -137,26 +157,28 @@ def _judged(
     control: asymptotic.Arm, treated: asymptotic.Arm, plan: Plan, number: int, planned: int
 ) -> tuple[float, float, asymptotic.Effect]:
     gap = treated.mean - control.mean
-    if min(control.n, treated.n) < 2:
+    if min(control.n, treated.n) < 2 or not control.variance + treated.variance > 0:
         return 0.0, float("inf"), asymptotic.Effect(gap, -np.inf, np.inf)
     of_mean = control.variance / control.n + treated.variance / treated.n
     error = float(np.sqrt(of_mean))
-    t = gap / error if error > 0 else 0.0
+    t = gap / error
     if plan.schedule == "anytime":
         effect = _any_time(control, treated, planned, plan.alpha)
-        return t, (effect.high - effect.value) / error if error > 0 else float("inf"), effect
+        return t, (effect.high - effect.value) / error, effect
+    if number == 0:
+        return t, float("inf"), asymptotic.Effect(gap, -np.inf, np.inf)
     bound = float(SCHEDULES[plan.schedule](plan.looks, plan.alpha)[number - 1])
     # Few units: a bound on z becomes the bound on Student's t of the same tail (Welch's degrees of freedom).
     parts = (control.variance / control.n) ** 2 / (control.n - 1) + (treated.variance / treated.n) ** 2 / (
         treated.n - 1
     )
-    freedom = of_mean**2 / parts if parts > 0 else 1.0
+    freedom = of_mean**2 / parts
     reach = float(stats.t.isf(stats.norm.sf(bound), freedom))
     return t, reach, asymptotic.Effect(gap, gap - reach * error, gap + reach * error)
 
 
-def _any_time(control: asymptotic.Arm, treated: asymptotic.Arm, planned: int, alpha: float) -> asymptotic.Effect:
-    if min(control.n, treated.n) < 2:
+def _any_time(control: asymptotic.Arm, treated: asymptotic.Arm, planned: float, alpha: float) -> asymptotic.Effect:
+    if min(control.n, treated.n) < 2 or not control.variance + treated.variance > 0:
         return asymptotic.Effect(treated.mean - control.mean, -np.inf, np.inf)
     return asymptotic.effect(control, treated, planned, alpha)
 

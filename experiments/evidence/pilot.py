@@ -39,8 +39,10 @@ class Plan:
             raise ValueError(f"schedule {self.schedule!r}: there are {[*SCHEDULES, 'anytime']}")
         if not (0 < self.share < 1 and 0 < self.alpha < 1 and self.alpha < self.power < 1):
             raise ValueError("share, alpha and power lie between 0 and 1, power above alpha")
-        if self.size < 1 or not 0 <= self.icc <= 1 or self.looks < 1 or not self.effect > 0:
+        if self.size < 1 or not 0 <= self.icc <= 1 or self.looks < 1 or not 0 < self.effect < float("inf"):
             raise ValueError("size and looks are 1 or more, icc is 0 to 1, effect is above 0")
+        if not 0 <= self.explained <= 1:
+            raise ValueError("explained is 0 to 1")
 
 
 def variance(plan: Plan) -> float:
@@ -72,5 +74,14 @@ def detectable(plan: Plan, units: float) -> float:
 
 def needed(plan: Plan) -> int:
     """Return the number of units in both arms together that finds the plan's effect with its power."""
+    if detectable(plan, 4.0) <= plan.effect:
+        return 4
+    if detectable(plan, 1e9) > plan.effect:
+        raise ValueError(f"an effect of {plan.effect:g} sd takes more than a billion units")
     found = brentq(lambda units: detectable(plan, units) - plan.effect, 4.0, 1e9, xtol=1e-3)
     return int(np.ceil(found - 1e-6))
+
+
+def size_at(plan: Plan, look: int) -> int:
+    """Return the number of units after which `look` (1 .. plan.looks) is due; looks are equally spaced."""
+    return round(needed(plan) * look / plan.looks)

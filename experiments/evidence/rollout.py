@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from .asymptotic import Effect
+from .estimate import Array
 from .monitor import RATIO_ALARM, Units, sample_ratio
 from .pilot import Plan, needed
 
@@ -102,25 +103,32 @@ def judge(stages: Mapping[str, Sequence[Units]], rollout: Rollout, outcome: str)
 def pooled(parts: Sequence[Units], level: float) -> Effect:
     """Return the mean difference of the arms over stages, weighted by precision, with bounds at `level` on each side.
 
-    Student's t with the fewest degrees of freedom that these arms allow; without bounds where an arm has one unit.
+    The variance of one unit is pooled over stages, arm by arm: a stage in which nobody happened to differ is no more
+    precise than the others. Student's t with the fewest degrees of freedom that these arms allow; without bounds where
+    no unit differs from another, or an arm has one unit.
     """
-    gaps, variances, freedom = [], [], 0.0
-    for units in parts:
-        control, treated = units.arms()
-        if min(control.n, treated.n) < 2:
-            continue
-        gaps.append(treated.mean - control.mean)
-        variances.append(max(control.variance / control.n + treated.variance / treated.n, 1e-300))
-        freedom += min(control.n, treated.n) - 1.0
-    if not gaps:
+    arms = [units.arms() for units in parts]
+    arms = [(control, treated) for control, treated in arms if min(control.n, treated.n) >= 2]
+    if not arms:
         return Effect(0.0, -np.inf, np.inf)
-    weight = 1.0 / np.array(variances)
+    n = np.array([[arm.n for arm in pair] for pair in arms])  # (stages, 2)
+    gaps = np.array([treated.mean - control.mean for control, treated in arms])
+    spread = [_within([units.value[units.treated == which] for units in parts]) for which in (0.0, 1.0)]
+    common = np.array([one or spread[1 - i] for i, one in enumerate(spread)])
+    if not common.any():
+        return Effect(float(np.average(gaps, weights=n.min(1))), -np.inf, np.inf)
+    weight = 1.0 / (common / n).sum(1)
     value = float(np.dot(weight, gaps) / weight.sum())
-    reach = float(stats.t.isf(level, freedom) / np.sqrt(weight.sum()))
+    reach = float(stats.t.isf(level, (n.min(1) - 1.0).sum()) / np.sqrt(weight.sum()))
     return Effect(value, value - reach, value + reach)
 
 
+def _within(batches: Sequence[Array]) -> float:
+    """The variance of one unit about the mean of its own batch; 0 where none differ."""
+    freedom = sum(len(x) - 1 for x in batches if len(x) > 1)
+    return sum(float(((x - x.mean()) ** 2).sum()) for x in batches if len(x) > 1) / max(freedom, 1)
+
+
 def _spread(parts: Sequence[Units]) -> float:
-    """The standard deviation of one unit under the incumbent."""
-    values = np.concatenate([units.value[units.treated == 0] for units in parts])
-    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    """The standard deviation of one unit under the incumbent, within stages."""
+    return float(np.sqrt(_within([units.value[units.treated == 0] for units in parts])))

@@ -9,9 +9,10 @@ import numpy as np
 from ...agents.agent import Policy
 from ...agents.baselines import WeakestAllowed
 from ...agents.loop import play
+from ...agents.mixed import Mixed
 from ...envs.classroom import World
-from .assess import Settings, assess
-from .explore import Exploring
+from .assess import assess
+from .assessment import Settings
 from .gather import gather_log
 from .replay import replay
 
@@ -38,7 +39,7 @@ def session_coverage(world: World, data_sets: int, learners: int, share: float, 
     candidate. Its truth is its mean over `truth_learners` other learners.
     """
     lean = WeakestAllowed(world.observer.space)
-    logger, candidate = Exploring(lean, share + 0.05), Exploring(lean, share - 0.05)
+    logger, candidate = Mixed(lean, share + 0.05), Mixed(lean, share - 0.05)
     truth = _mean(world, candidate, truth_learners)
     settings = Settings(replicates=200, group="")
     found: dict[str, list[tuple[float, ...]]] = {}

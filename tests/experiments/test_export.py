@@ -169,6 +169,12 @@ def test_evaluate_on_learners_of_another_kind(finished, tmp_path: Path) -> None:
     home, away = (finished.call("evaluate", "latest", *FEW, *words) for words in ((), ("--student", str(other))))
     assert (away.status, away.err) == (0, "")
     assert rows(away.out) != rows(home.out)
+    saved = json.loads(next((finished.run / "evaluations").glob("other-*.json")).read_text())
+    trained = json.loads((finished.run / "evaluation.json").read_text())
+    assert (saved["student"], saved["seed"]) == ("SampledStudent(PFA)", 1)
+    assert saved["student"] != trained["student"]
+    assert saved["command"].startswith("trailmark evaluate latest")
+    assert "other_students" not in saved  # of the home run
     same = finished.call("evaluate", "latest", *FEW, "--student", "sampled")
     assert rows(same.out) == rows(home.out), "the same kind, fitted to the same learners, is the same"
 

@@ -18,12 +18,13 @@ from scipy.stats import chi2
 from trailmark.agents.agent import Policy, sample
 from trailmark.agents.baselines import WeakestAllowed
 from trailmark.agents.bundle import PolicyBundle
+from trailmark.agents.mixed import Mixed
 from trailmark.data.decisions import Decisions
 from trailmark.envs.classroom import Classroom, World
 from trailmark.envs.worlds import onboarding_world
 from trailmark.experiments.decisions import main
-from trailmark.experiments.evidence.assess import Assessment, Settings, assess
-from trailmark.experiments.evidence.explore import Exploring
+from trailmark.experiments.evidence.assess import assess
+from trailmark.experiments.evidence.assessment import Assessment, Settings
 from trailmark.experiments.evidence.gather import gather_log
 from trailmark.experiments.evidence.replay import replay
 from trailmark.experiments.serving.desk import Desk
@@ -88,7 +89,7 @@ class Served:
         """Let the desk serve LEARNERS simulated learners, and export the log with the command."""
         self.world = onboarding_world()
         observer = self.world.observer
-        self.policy, self.other = bundle.policy, Exploring(WeakestAllowed(observer.space), 0.9)
+        self.policy, self.other = bundle.policy, Mixed(WeakestAllowed(observer.space), 0.9)
         store = Store.open(str(folder / "store.db"))
         truth = serve(Desk(engine, store, HandOver(), lambda: 1e6), self.world, 11, LEARNERS)
         store.close()

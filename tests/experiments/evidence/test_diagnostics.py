@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from trailmark.envs.worlds import kss_world
 from trailmark.experiments.evidence import agreement, calibration, drift, overlap, weights
@@ -82,6 +83,23 @@ def test_calibration_over_many_honest_logs_is_quiet() -> None:
         found = calibration.propensity_findings(action, p, behaviour, None, np.zeros(400, dtype=bool))
         loud += worst(found) > Verdict.TRUST
     assert loud <= 2
+
+
+@pytest.mark.parametrize("activities", [2, 6])
+def test_calibration_of_activities_has_its_nominal_level(activities: int) -> None:
+    """A sum of squares over p (1 - p) is too large: with two activities it flags 18 of 1,000 sound logs at .001."""
+    rng = np.random.default_rng(1)
+    scores = []
+    for _ in range(500):
+        behaviour = rng.dirichlet(np.full(activities, 3.0), 300)
+        action = np.minimum((behaviour.cumsum(1) < rng.random(300)[:, None]).sum(1), activities - 1)
+        p = behaviour[np.arange(300), action]
+        found = calibration.propensity_findings(action, p, behaviour, None, np.zeros(300, dtype=bool))
+        scores.append(next(f.value for f in found if f.name == "activities as often as said"))
+    for level in (0.1, 0.01):
+        often = np.mean(np.array(scores) > stats.chi2.isf(level, activities - 1))
+        assert abs(often - level) <= 3 * np.sqrt(level * (1 - level) / 500)
+    assert found[-1].verdict is Verdict.TRUST
 
 
 def test_drift_sees_a_step_and_ignores_noise() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from trailmark.agents.baselines import WeakestAllowed
+from trailmark.agents.mixed import Mixed
 from trailmark.data.decisions import Decisions
 from trailmark.data.errors import DataError
 from trailmark.data.log import Log
@@ -14,8 +15,8 @@ from trailmark.envs.replay import predictions
 from trailmark.envs.tracers.pfa import PFA
 from trailmark.envs.worlds import onboarding_world
 from trailmark.experiments.evidence import assess as module
-from trailmark.experiments.evidence.assess import Settings, assess
-from trailmark.experiments.evidence.explore import Exploring
+from trailmark.experiments.evidence.assess import assess
+from trailmark.experiments.evidence.assessment import Settings
 from trailmark.experiments.evidence.fqe import net_fqe
 from trailmark.experiments.evidence.gather import gather_log
 from trailmark.experiments.evidence.outcome_models import Chance, ridge_rewards
@@ -27,8 +28,8 @@ from trailmark.experiments.evidence.views import believed
 def logged():
     world = onboarding_world()
     lean = WeakestAllowed(world.observer.space)
-    log = gather_log(world, Exploring(lean, 0.8), 3, 90, 0.1)
-    return world, log, replay(world.observer, Exploring(lean, 0.7), log)
+    log = gather_log(world, Mixed(lean, 0.8), 3, 90, 0.1)
+    return world, log, replay(world.observer, Mixed(lean, 0.7), log)
 
 
 def test_tracer_is_fitted_to_other_learners_and_believes_what_it_would_live(logged) -> None:
@@ -87,12 +88,12 @@ def test_every_choice_gives_an_assessment_whose_weighted_values_agree(logged, mo
 
     monkeypatch.setattr(module, "net_fqe", partial(net_fqe, rounds=4, steps=10))  # a proper fit takes seconds
     world, log, seen = logged
-    plain = Settings(replicates=5, cells=3, group="none")
+    plain = Settings(replicates=5, cells=3, group="")
     found = {
         "plain": assess(log, seen, world.observer, plain),
         "pfa": assess(log, seen, world.observer, plain, None, PFA()),
         "boosted": assess(log, seen, world.observer, plain, lambda: HistGradientBoostingRegressor(max_iter=10)),
-        "network": assess(log, seen, world.observer, Settings(replicates=5, cells=3, group="none", network=True)),
+        "network": assess(log, seen, world.observer, Settings(replicates=5, cells=3, group="", network=True)),
     }
     for name, one in found.items():
         assert one.sessions.line("WDR").bounds.value == pytest.approx(

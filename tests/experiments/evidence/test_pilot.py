@@ -6,9 +6,9 @@ import pytest
 from trailmark.experiments.evidence.boundaries import crossing, obrien_fleming, pocock, power
 from trailmark.experiments.evidence.finding import Verdict
 from trailmark.experiments.evidence.gate import Case, Gain, Rules, best_of, false_promotions, rule
-from trailmark.experiments.evidence.monitor import Units, by_group, false_alarms, look
+from trailmark.experiments.evidence.monitor import Units, by_group, due, false_alarms, look
 from trailmark.experiments.evidence.null_candidates import promotions_from_logs
-from trailmark.experiments.evidence.pilot import Plan, design_effect, detectable, needed
+from trailmark.experiments.evidence.pilot import Plan, design_effect, detectable, needed, size_at
 
 
 @pytest.mark.parametrize(("looks", "flat", "falling"), [(5, 2.413, 2.040), (20, 2.672, 2.126)])
@@ -123,6 +123,36 @@ def test_monitor_decides() -> None:
     assert hurt.reason == "confidence got worse than agreed"
     anytime = look(pilot(1.0), Plan(0.25, looks=4, schedule="anytime"), 2)
     assert anytime.decision == "stop: better"
+
+
+def test_units_that_do_not_differ_prove_nothing() -> None:
+    found = look(Units.of(range(4), [0, 0, 1, 1], [0.0, 0.0, 1.0, 1.0]), Plan(2.5, looks=1), 0)
+    assert (found.decision, found.effect.low) == ("continue", -np.inf)
+    for schedule in ("obrien-fleming", "anytime"):
+        n = needed(Plan(0.8, schedule=schedule))
+        arm = (np.arange(n) % 2).astype(float)
+        alike = look(Units(arm, arm), Plan(0.8, schedule=schedule), 1, {"same": (Units(arm, -arm), 0.1)})
+        assert alike.decision == "insufficient evidence"
+        assert alike.guardrails["same"].high == np.inf
+    one = look(Units(arm, np.where(arm > 0, 1.0, np.arange(n) % 4 > 0)), Plan(0.8, schedule="anytime"), 1)
+    assert np.isfinite(one.effect.low)  # the spread of the other arm stands in
+
+
+def test_a_look_needs_its_units_and_values() -> None:
+    plan = Plan(0.25, looks=4)
+    assert [due(plan, n) for n in (0, size_at(plan, 1) - 1, size_at(plan, 1), size_at(plan, 3), 9999)] == [
+        0,
+        0,
+        1,
+        3,
+        4,
+    ]
+    with pytest.raises(ValueError, match="look 4 is due at 517 units, there are 400"):
+        look(pilot(0.0), plan, 4)
+    between = look(pilot(2.0), plan, 0)
+    assert (between.decision, between.bound) == ("continue", np.inf)
+    with pytest.raises(ValueError, match=r"1 of 3 rows have no outcome .* of 'b' \(1 of them in the candidate's arm\)"):
+        Units.of(["a", "b", "c"], [1, 1, 0], [1.0, np.nan, 2.0])
 
 
 def test_no_group_of_learners_may_pay_for_the_others() -> None:

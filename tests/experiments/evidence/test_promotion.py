@@ -32,7 +32,7 @@ def better(desk, **change) -> None:
     """Write evidence on the same bundle that is beyond doubt."""
     found = json.loads((desk.folder / "ope.json").read_text())
     for line in found["session"]["estimates"]:
-        if line["name"] == "WDR minus log":
+        if line["name"] == found["gain"]:
             line["bounds"] |= {"value": 0.2, "error": 0.01}
     bounds = {"value": 0.2, "error": 0.01, "low": 0.18, "high": 0.22}
     found["groups"] = [
@@ -134,6 +134,10 @@ def test_rollout_and_the_page_of_all_evidence(registered) -> None:
     assert done.status == 2
     assert "it is not what this version's `trailmark ope` writes" in done.err
     assert not Path(registered.folder / "none.html").exists()
+    part = json.loads((registered.folder / "ope.json").read_text()) | {"session": {}}
+    (registered.folder / "part.json").write_text(json.dumps(part))
+    done = registered.call("dossier", "part.json", "--to", "none.html")
+    assert (done.status, "part.json: a part is missing" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(

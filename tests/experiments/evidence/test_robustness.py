@@ -41,7 +41,63 @@ def test_exploit_is_flagged_and_a_sound_policy_is_not() -> None:
 
 def test_one_kind_of_learner_proves_nothing() -> None:
     plays = {name: {"BKT": np.arange(9.0) + shift} for name, shift in (("a", 0.0), ("b", 1.0))}
-    assert judged(matrix_of(plays, {"b": "BKT"}, "a"))[1].flagged
+    row = judged(matrix_of(plays, {"b": "BKT"}, "a"))[1]
+    assert (row.flagged, row.unsure, row.says) == (False, True, "played at home only: nothing is known")
+
+
+def lost(gain: float, error: float, n: int = 400) -> dict[str, dict[str, np.ndarray]]:
+    """An incumbent of spread .3; the candidate gains exactly `gain` +- `error` among KSS, and wins among DAS3H."""
+    rng = np.random.default_rng(0)
+    unit = rng.normal(size=n)
+    unit = (unit - unit.mean()) / unit.std(ddof=1)
+    theirs = 0.3 * unit[::-1]
+    mine = theirs + gain + error * np.sqrt(n) * unit
+    return {"old": dict.fromkeys(("DAS3H", "KSS"), theirs), "new": {"DAS3H": theirs + 0.5 + 0.1 * unit, "KSS": mine}}
+
+
+@pytest.mark.parametrize(
+    ("gain", "error", "flagged", "unsure"),
+    [
+        (-0.05, 0.03, False, True),  # no significant harm is not "no harm"
+        (0.0, 0.03, False, True),
+        (0.0, 0.01, False, False),  # loses .016 at most, .03 are agreed
+        (0.05, 0.03, False, False),
+        (-0.05, 0.01, True, False),
+    ],
+)
+def test_no_harm_must_be_shown(gain: float, error: float, flagged: bool, unsure: bool) -> None:
+    row = judged(matrix_of(lost(gain, error), {}, "old"))[1]
+    assert (row.flagged, row.unsure) == (flagged, unsure), row.says
+    wide = judged(matrix_of(lost(-0.02, 0.03), {}, "old"), margin=0.3)[1]
+    assert not wide.unsure
+
+
+def test_unfit_learners_decide_nothing() -> None:
+    harmed = lost(-0.05, 0.01)
+    row = judged(matrix_of(harmed, {}, "old", ("KSS",)))[1]
+    assert (row.flagged, row.unsure) == (False, False)
+    assert row.worst_away == pytest.approx(0.5)
+    none = judged(matrix_of(harmed, {"new": "DAS3H"}, "old", ("KSS",)))[1]
+    assert (none.unsure, none.says) == (True, "all other kinds of learners are unfit: nothing is known")
+
+
+def test_verb_marks_unfit_learners(finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trailmark.envs.students.sampled import SampledStudent
+    from trailmark.envs.tracers.das3h import DAS3H
+    from trailmark.envs.validity import gate
+
+    def poor(student) -> str:
+        unfit = isinstance(student, SampledStudent) and isinstance(student.tracer, DAS3H)
+        return "DAS3H predicts answers but is no learner. not action-sensitive" if unfit else ""
+
+    monkeypatch.setattr(gate, "refusal", poor)
+    words = ("robustness", "latest", "--also", "das3h", "rasch", "--learners", "20", "--to", "unfit.json")
+    done = finished.call(*words)
+    assert done.status == 0, done.err
+    assert "unfit learners, das3h: DAS3H predicts answers but is no learner" in done.out
+    found = json.loads((finished.folder / "unfit.json").read_text())
+    assert list(found["unfit"]) == ["das3h"]
+    assert all("das3h" not in verdict["says"] for verdict in found["verdict"].values())
 
 
 def test_incomplete_matrices_are_refused() -> None:
@@ -55,7 +111,7 @@ def test_incomplete_matrices_are_refused() -> None:
 def test_verb(finished) -> None:
     done = finished.call("robustness", "latest", "--also", "rasch", "--learners", "20", "--to", "matrix.json")
     assert done.status == 0, done.err
-    assert "holds among" in done.out or "FLAGGED" in done.out
+    assert any(word in done.out for word in ("holds among", "FLAGGED", "OPEN"))
     assert (finished.folder / "matrix.json").exists()
     done = finished.call("robustness", "latest", "--also", "rash")
     assert done.status == 2

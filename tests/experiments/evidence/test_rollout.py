@@ -61,9 +61,23 @@ def test_a_change_over_time_is_no_effect() -> None:
     assert value[treated == 1].mean() - value[treated == 0].mean() > 0.3
     found = pooled(parts, 0.025)
     assert found.low < 0 < found.high
-    gaps = [np.array([p.value[p.treated == 1].mean() - p.value[p.treated == 0].mean() for p in parts])]
-    precision = [1 / sum(p.value[p.treated == a].var(ddof=1) / (p.treated == a).sum() for a in (0, 1)) for p in parts]
-    assert found.value == pytest.approx(float(np.average(gaps[0], weights=precision)), rel=1e-12)
+    gaps = [p.value[p.treated == 1].mean() - p.value[p.treated == 0].mean() for p in parts]
+    by_arm = [[p.value[p.treated == a] for p in parts] for a in (0, 1)]
+    common = [sum(x.var() * len(x) for x in arm) / sum(len(x) - 1 for x in arm) for arm in by_arm]
+    precision = [1 / sum(s / (p.treated == a).sum() for a, s in enumerate(common)) for p in parts]
+    assert found.value == pytest.approx(float(np.average(gaps, weights=precision)), rel=1e-12)
+
+
+def test_a_stage_in_which_nobody_differed_blinds_no_later_one() -> None:
+    """Nobody dropped out in the first stage; in the second 2 % did before and 60 % do now."""
+    rng = np.random.default_rng(5)
+    first, treated = np.repeat([0.0, 1.0], [900, 100]), np.repeat([0.0, 1.0], [500, 500])
+    quiet = Units(first, np.zeros(1000))
+    loud = Units(treated, -(rng.random(1000) < np.where(treated > 0, 0.6, 0.02)).astype(float))
+    plan = Rollout(0.25, (0.1, 0.5, 1.0), looks=1)
+    assert judge({"dropout": [quiet, loud]}, plan, "dropout").decision == "roll back"
+    alone = judge({"dropout": [quiet]}, plan, "dropout")
+    assert (alone.decision, alone.effect.low) == ("hold", -np.inf)
 
 
 def test_a_harmless_candidate_is_seldom_taken_back_and_a_harmful_one_never_reaches_all() -> None:
