@@ -23,6 +23,7 @@ from .ssr_motivation import WEEK, Motivation
 from .ssr_population import Material, Population
 from .ssr_state import KnownCatalog, SSRState
 from .ssr_trial import KNOWN, Lesson, Mind, Slots, p_check, told_apart
+from .ssr_work import p_use, used
 from .steady import logistic
 
 DAY = 1440.0  # minutes
@@ -164,9 +165,9 @@ class SSR(Student):
         later = state._replace(now=state.now + away)
         if self.job_use <= 0.0:
             return self.mastery(later)
-        p_use = self._p_use(later, away)
-        everybody = torch.ones_like(p_use, dtype=torch.bool)
-        return p_use * self.mastery(self._used(later, everybody)) + (1.0 - p_use) * self.mastery(later)
+        p = self._p_use(later, away)
+        all_used = self._used(later, torch.ones_like(p, dtype=torch.bool))
+        return p * self.mastery(all_used) + (1.0 - p) * self.mastery(later)
 
     def bridged(self, state: SSRState) -> Tensor:
         return state.transfer
@@ -266,23 +267,10 @@ class SSR(Student):
         return self._used(state, u < self._p_use(state, days))
 
     def _p_use(self, state: SSRState, days: Tensor) -> Tensor:
-        """Return (B, K), the chance that each skill was used at work in the last `days`; only goal skills are."""
-        chance = -torch.expm1(-self.job_use / WEEK * days)[:, None] * self.mastery(state)
-        return chance * (self.on(days.device).goals[state.role] > 0)
+        return p_use(self.job_use, self.mastery(state), self.on(days.device).goals[state.role], days)
 
-    def _used(self, state: SSRState, used: Tensor) -> SSRState:
-        """Return the states after the skills `used` (B, K) were used, just now."""
-        t = self.on(used.device)
-        since = state.now[:, None] - state.seen
-        reach = self.memory.reach(since, state.stability)
-        effort = self.memory.effort(since, reach, torch.full_like(reach, 0.83))
-        better = self.memory.grown(state.stability, effort, torch.zeros_like(state.grown), torch.full_like(reach, 0.5))
-        growth = 0.3 * self.acquisition.rate * state.rate[:, None] * t.traits.rate
-        return state._replace(
-            strength=torch.where(used, state.strength + growth, state.strength),
-            stability=torch.where(used, better, state.stability),
-            seen=torch.where(used, state.now[:, None], state.seen),
-        )
+    def _used(self, state: SSRState, done: Tensor) -> SSRState:
+        return used(self.acquisition, self.memory, self.on(done.device).traits.rate, state, done)
 
     def _lesson(self, state: SSRState, activity: Tensor, minutes: Tensor) -> tuple[Lesson, Slots]:
         t = self.on(activity.device)
