@@ -95,7 +95,9 @@ class IndexPolicy(Policy):
 
     def __call__(self, observation: Observation) -> Tensor:
         own = columns(self.space, observation.features, observation.history, self.kinds)  # (B, A, D)
-        mine = self.weights[torch.arange(len(own)) % len(self.weights)]
+        if len(self.weights) == 1:
+            return greedy(own @ self.weights[0], observation.mask)
+        mine = self.weights[torch.arange(own.shape[0]) % len(self.weights)]
         return greedy((own @ mine[:, :, None])[..., 0], observation.mask)
 
     def on(self, space: Space) -> IndexPolicy:

@@ -54,7 +54,7 @@ def columns(space: Space, features: Tensor, history: History | None, known_kinds
     own += [*channels, *(part[..., i] * part[..., j]).unbind(2)]
     kind = torch.tensor([[a == b for b in known_kinds] for a in space.kinds], dtype=known.dtype, device=known.device)
     kind = kind.reshape(space.n_activities, len(known_kinds))
-    return torch.cat([torch.stack(own, 2), kind.expand(len(known), *kind.shape)], 2)
+    return torch.cat([torch.stack(own, 2), kind.expand(known.shape[0], *kind.shape)], 2)
 
 
 def told(space: Space) -> int:
@@ -66,4 +66,7 @@ def told(space: Space) -> int:
 
 def _rank(values: Tensor) -> Tensor:
     """Return (B, A) in [0, 1], the share of the others in a row that are less."""
-    return torch.searchsorted(values.sort(1).values, values.contiguous()) / max(1, values.shape[1] - 1)
+    most = max(1, values.shape[1] - 1)
+    if torch.compiler.is_exporting():  # a graph knows no search
+        return (values[:, None, :] < values[:, :, None]).sum(2) / most
+    return torch.searchsorted(values.sort(1).values, values.contiguous()) / most
