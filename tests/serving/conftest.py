@@ -87,9 +87,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return where an empty store is, of each kind."""
     if request.param == "sqlite":
         return str(tmp_path / "store.db")
-    import psycopg
-
     server, schema = request.getfixturevalue("postgres"), f"t{uuid.uuid4().hex}"
+    import psycopg  # the extra may not be installed: then the fixture has skipped
+
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {schema}")
     return f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
