@@ -124,8 +124,13 @@ def mlflow_server(args: argparse.Namespace, engine: Engine, folder: Path, say: A
         feed = {name: value.tolist() for name, value in engine.feed(engine.blank, [Happening()]).items()}
         text = request_of("/invocations", "", json.dumps({"inputs": feed}))
         words = ["models", "serve", "-m", f"models:/bench/{number}", "--env-manager", "local", "-p", str(args.port)]
+        # MLflow starts uvicorn by its name, which an environment that is not activated does not have on its path.
+        paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "mlflow", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PATH": paths},
         )
         try:
             wait(args.port, "/ping")
