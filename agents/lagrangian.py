@@ -15,16 +15,19 @@ class Lagrangian(Agent):
     """Maximises the reward subject to mean costs per session of at most `budgets`, by dual ascent.
 
     `budgets` names outcomes of the world (coach hours, minutes) and how much of each a session may take on average.
-    Each has a price: the wrapped agent's reward of a step is the reward less price times cost. After every call of
+    Each has a price: the wrapped agent's reward of a step is the reward less price times cost. In every call of
     `learn` on whole sessions a price rises by `rate` times the relative overrun of its budget, and falls, never below
     0, when there is something left (Tessler, Mankowitz and Mannor 2019, equations 5-8; the constraint holds in
-    expectation over learners, not for each one). A price is in units of the running root mean square of returns per
+    expectation over learners, not for each one); `damping` times the overrun of the moment is added while it lasts,
+    without which use swings around the budget (Stooke, Achiam and Abbeel 2020, algorithm 2, its proportional part).
+    A price is in units of the running root mean square of returns per
     budget, so one rate serves rewards and budgets of any size. Guards forbid; a Lagrangian only discourages.
     """
 
     agent: Agent
     budgets: dict[str, float]
     rate: float = 0.1
+    damping: float = 0.5
     _price: Tensor = field(init=False)
     _spread: Tensor = field(init=False)
 
@@ -60,11 +63,12 @@ class Lagrangian(Agent):
         costs = torch.stack([steps.values[name] * steps.alive for name in self.budgets])  # (C, B, T)
         now = steps.reward.sum(1).square().mean().double()
         self._spread = now if not bool(self._spread) else 0.9 * self._spread + 0.1 * now
-        price = self._price / budgets * self._spread.sqrt()
+        used = costs.sum(2).mean(1).double()
+        overrun = used / budgets - 1.0
+        self._price = (self._price + self.rate * overrun).clamp_min(0.0)
+        price = (self._price + self.damping * overrun).clamp_min(0.0) / budgets * self._spread.sqrt()
         paid = (price[:, None, None] * costs).sum(0).to(steps.reward.dtype)
         metrics = self.agent.learn(steps._replace(reward=steps.reward - paid), seed)
-        used = costs.sum(2).mean(1).double()
-        self._price = (self._price + self.rate * (used / budgets - 1.0)).clamp_min(0.0)
         for name, cost, due in zip(self.budgets, used.tolist(), price.tolist(), strict=True):
             metrics |= {f"cost_{name}": cost, f"price_{name}": due}
         return metrics

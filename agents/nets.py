@@ -44,54 +44,67 @@ class MLP(nn.Module):
         last = [n_in, *hidden][-1]
         pieces = [nn.init.orthogonal_(torch.empty(n, last), gain, generator=generator) for n, gain in parts]
         weights.append(torch.cat(pieces))
-        self.weights = nn.ParameterList(weights)
-        self.biases = nn.ParameterList(torch.zeros(len(w)) for w in weights)
+        self.shapes = tuple((len(w), w.shape[1]) for w in weights)
+        flat = torch.cat([w.flatten() for w in weights])
+        # all weights, then all biases, in one piece: casts, clipping and Adam take one call each, not one a layer
+        self.flat = nn.Parameter(torch.cat([flat, torch.zeros(sum(len(w) for w in weights))]))
 
     def layers(self) -> Layers:
-        """Return the weights and biases, layer by layer."""
-        return tuple(zip(self.weights, self.biases, strict=True))
+        """Return the weights and biases, layer by layer: views of `flat`."""
+        return tuple(zip(*pieces(self.flat, self.shapes), strict=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (..., sum of parts) for inputs (..., n_in)."""
         if x.dim() == 2 and torch.is_grad_enabled():
-            found: Tensor = Products.apply(x, self.tanh, *self.weights, *self.biases)
+            found: Tensor = Products.apply(x, self.tanh, self.shapes, self.flat)
             return found
         return run(self.layers(), x, self.tanh)
+
+
+Shapes = tuple[tuple[int, int], ...]  # (out, in) of each layer
+
+
+def pieces(flat: Tensor, shapes: Shapes) -> tuple[list[Tensor], list[Tensor]]:
+    """Return views of `flat`: the weights (out, in) and the biases (out,) of each layer."""
+    sizes = [a * b for a, b in shapes] + [a for a, _ in shapes]
+    parts = flat.split(sizes)
+    n = len(shapes)
+    return [part.view(shape) for part, shape in zip(parts[:n], shapes, strict=True)], list(parts[n:])
 
 
 class Products(torch.autograd.Function):
     """The layers of an MLP on rows (N, n_in) with the gradient written out: one node, not a dozen; the same numbers."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, tanh: bool, *parameters: Tensor) -> Tensor:
-        """Return (N, n_out); `parameters` are all weights, then all biases."""
-        n = len(parameters) // 2
-        weights = [p.to(x.dtype) for p in parameters[:n]]
+    def forward(ctx: Any, x: Tensor, tanh: bool, shapes: Shapes, flat: Tensor) -> Tensor:
+        """Return (N, n_out); `flat` are all weights, then all biases."""
+        cast = flat.to(x.dtype)
+        weights, biases = pieces(cast, shapes)
         inputs = [x]
-        for i, (weight, bias) in enumerate(zip(weights, parameters[n:], strict=True)):
-            x = torch.addmm(bias.to(x.dtype), inputs[-1], weight.t())
-            if i + 1 < n:
+        for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            x = torch.addmm(bias, inputs[-1], weight.t())
+            if i + 1 < len(shapes):
                 inputs.append(x.tanh_() if tanh else x.relu_())
-        ctx.save_for_backward(*weights, *inputs)
-        ctx.tanh, ctx.types = tanh, [p.dtype for p in parameters]
+        ctx.save_for_backward(cast, *inputs)
+        ctx.tanh, ctx.shapes, ctx.kind = tanh, shapes, flat.dtype
         return x
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        n = len(ctx.saved_tensors) // 2
-        weights, inputs = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
-        by_weight, by_bias = [], []
-        for i in reversed(range(n)):
-            by_weight.append(slope.t() @ inputs[i])
-            by_bias.append(slope.sum(0))
+        cast, *inputs = ctx.saved_tensors
+        weights, _ = pieces(cast, ctx.shapes)
+        grad = torch.empty_like(cast)
+        by_weight, by_bias = pieces(grad, ctx.shapes)
+        for i in reversed(range(len(weights))):
+            torch.mm(slope.t(), inputs[i], out=by_weight[i])
+            torch.sum(slope, 0, out=by_bias[i])
             if i or ctx.needs_input_grad[0]:
                 slope = slope @ weights[i]
             if i and ctx.tanh:
                 slope = torch.ops.aten.tanh_backward(slope, inputs[i])
             elif i:
                 slope = torch.ops.aten.threshold_backward(slope, inputs[i], 0.0)
-        found = zip((*by_weight[::-1], *by_bias[::-1]), ctx.types, strict=True)
-        return (slope if ctx.needs_input_grad[0] else None), None, *(grad.to(kind) for grad, kind in found)
+        return (slope if ctx.needs_input_grad[0] else None), None, None, grad.to(ctx.kind)
 
 
 def run(layers: Layers, x: Tensor, tanh: bool) -> Tensor:
@@ -123,11 +136,20 @@ class ActorCritic(Net):
 
     def policy(self) -> NetPolicy:
         """Return the masked softmax of the actor as it is now; training on does not change it."""
+        layers, tanh = self._actor(torch.float32)
+        return NetPolicy(tuple(w for w, _ in layers), tuple(b for _, b in layers), tanh)
+
+    def half_policy(self, width: Tensor, shift: Tensor) -> HalfPolicy:
+        """Return the same in bfloat16, of features times `width` plus `shift`, (F,) each."""
+        return HalfPolicy(*self._actor(torch.bfloat16), width, shift)
+
+    def _actor(self, kind: torch.dtype) -> tuple[Layers, bool]:
+        """Return a copy of the actor's layers in the type `kind`, and whether they go with tanh."""
         net = self.nets[0]
         assert isinstance(net, MLP)
-        layers = [(w.detach().clone(), b.detach().clone()) for w, b in net.layers()]
-        layers[-1] = (layers[-1][0][: self.n_out].clone(), layers[-1][1][: self.n_out].clone())
-        return NetPolicy(tuple(w for w, _ in layers), tuple(b for _, b in layers), net.tanh)
+        *inner, (weight, bias) = net.layers()
+        layers = (*inner, (weight[: self.n_out], bias[: self.n_out]))
+        return tuple((w.detach().to(kind, copy=True), b.detach().to(kind, copy=True)) for w, b in layers), net.tanh
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +169,20 @@ class NetPolicy(Policy):
     def __call__(self, observation: Observation) -> Tensor:
         layers = tuple(zip(self.weights, self.biases, strict=True))
         return softmax(run(layers, observation.features, self.tanh), observation.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class HalfPolicy(Policy):
+    """The masked softmax of a frozen network in bfloat16, for acting while it learns; nobody is served by it."""
+
+    layers: Layers  # bfloat16
+    tanh: bool
+    width: Tensor  # (F,), what each feature is multiplied with
+    shift: Tensor  # (F,), and what is added then
+
+    def __call__(self, observation: Observation) -> Tensor:
+        rows = torch.addcmul(self.shift, observation.features, self.width).to(torch.bfloat16)
+        return softmax(run(self.layers, rows, self.tanh).float(), observation.mask)
 
 
 @cache

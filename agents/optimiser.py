@@ -18,7 +18,8 @@ def descend(adam: torch.optim.Adam, loss: Tensor, max_norm: float) -> None:
         parameter.grad = None
     loss.backward()
     grads = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(grad) for grad in grads]))
+    norms = [torch.linalg.vector_norm(grad) for grad in grads]
+    norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
     factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
     for grad in grads:
         grad.mul_(factor)

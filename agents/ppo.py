@@ -26,11 +26,11 @@ class PPO(Agent):
     Actor and critic are two heads of one ReLU network, or with `shared=False` two networks; `tanh` takes that
     activation. Rewards are divided by a running root mean square of returns, so one learning rate serves rewards of
     any size. Masked activities have probability 0 in acting and in learning. `anneal` learning calls bring the
-    learning rate down to a tenth; 0 keeps it. `half` learns with bfloat16 matrix products where the CPU has them,
-    from float32 weights: about twice as fast, and a machine with them learns other numbers than one without.
-    Policies always act in float32. `standardise` shifts and scales features by mean and standard deviation of the first
-    steps it learns from (as Andrychowicz et al. 2021, section 3.3, but once): fewer samples are needed where features
-    differ in size or many are constant. With an `encoder` the network is the encoder's, and `hidden`,
+    learning rate down to a tenth; 0 keeps it. `half` tries and learns with bfloat16 matrix products where the CPU has
+    them, from float32 weights: about twice as fast, and a machine with them learns other numbers than one without.
+    What `decide` returns acts in float32. `standardise` shifts and scales features by mean and standard deviation of
+    the first steps it learns from (as Andrychowicz et al. 2021, section 3.3, but once): fewer samples are needed where
+    features differ in size or many are constant. With an `encoder` the network is the encoder's, and `hidden`,
     `shared`, `tanh`, `half` and `standardise` do not count.
     """
 
@@ -70,6 +70,9 @@ class PPO(Agent):
         self._width, self._shift = torch.ones(n_in), torch.zeros(n_in)
 
     def behave(self) -> Policy:
+        if self._halved():
+            assert isinstance(self._net, ActorCritic)
+            return self._net.half_policy(self._width.clone(), self._shift.clone())
         return self.decide()
 
     def decide(self) -> Policy:
@@ -80,13 +83,9 @@ class PPO(Agent):
         if not bool(steps.alive.any()):
             return {}
         features = seen(self.encoder, self.space, steps)
-        if self.standardise and self.encoder is None:
-            if self._updates == 0:
-                self._measure(features[:, :-1][steps.alive])
-            features = torch.addcmul(self._shift, features, self._width)
-        if self.half and self.encoder is None and fast_half():  # encoders need counts and numbers of activities exactly
-            features = features.to(torch.bfloat16)
-        by_time = features.transpose(0, 1).flatten(0, 1)  # as `gather` lays them out: no copy
+        if self._standard() and self._updates == 0:
+            self._measure(features[:, :-1][steps.alive])
+        by_time = self._ready(features)
         with torch.no_grad():
             values = self._net(by_time)[:, -1].float().view(features.shape[1], -1).t()
         scale = self._scale(steps)
@@ -95,28 +94,52 @@ class PPO(Agent):
             steps.reward / scale, values[:, :-1], values[:, 1:], ~goes_on, self.discount, self.lambda_
         )
         live = steps.alive.flatten().nonzero()[:, 0]
+        n, size = len(live), -(-len(live) // self.minibatches)
+        generator = torch.Generator().manual_seed(derive(seed, "ppo", self._updates))
+        order = live.index_select(0, torch.randperm(n, generator=generator))
+        order = torch.cat([order, order[:size]])  # the last minibatch may run over the end
         columns = (steps.action, steps.propensity, advantages, values[:, :-1])
-        action, propensity, advantage, value = (column.flatten().index_select(0, live) for column in columns)
-        b, n_steps = steps.alive.shape
-        place = live % n_steps * b + live // n_steps  # where a row lies by time
-        masks = steps.mask.transpose(0, 1).flatten(0, 1)
+        action, propensity, advantage, value = (column.flatten().index_select(0, order) for column in columns)
         target = advantage + value
-        advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)
+        std, mean = torch.std_mean(advantage[:n], correction=0)
+        advantage = (advantage - mean) / (std + 1e-8)
+        b, n_steps = steps.alive.shape
+        place = order % n_steps * b + order // n_steps  # where a row lies by time
+        rows = by_time.index_select(0, place)
+        masks = steps.mask.transpose(0, 1).flatten(0, 1).index_select(0, place)
         if self.anneal:
             left = max(0.1, 1.0 - 0.9 * self._updates / self.anneal)
             self._adam.param_groups[0]["lr"] = self.rate * left
-        generator = torch.Generator().manual_seed(derive(seed, "ppo", self._updates))
-        size = -(-len(live) // self.minibatches)
-        sums, n = torch.zeros(4), 0
+        sums, starts = torch.zeros(4), range(0, n, size)
         for _ in range(self.epochs):
-            for some in torch.randperm(len(live), generator=generator).split(size):
-                rows = place.index_select(0, some)
-                batch = (column.index_select(0, some) for column in (action, propensity, advantage, target))
-                sums += self._improve(by_time.index_select(0, rows), masks.index_select(0, rows), *batch)
-                n += 1
+            # Shuffled once, cut elsewhere in every epoch: other minibatches, and none has to be copied together.
+            first = int(torch.randint(size, (), generator=generator))
+            for at in torch.randperm(len(starts), generator=generator).tolist():
+                some = slice(first + starts[at], first + min(starts[at] + size, n))
+                batch = (column[some] for column in (rows, masks, action, propensity, advantage, target))
+                sums += self._improve(*batch)
         self._updates += 1
-        policy_loss, value_loss, entropy, clipped = (sums / n).tolist()
+        policy_loss, value_loss, entropy, clipped = (sums / (self.epochs * len(starts))).tolist()
         return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy, "clipped": clipped}
+
+    def _halved(self) -> bool:
+        """Return whether it computes in bfloat16; encoders need counts and numbers of activities exactly."""
+        return self.half and self.encoder is None and fast_half()
+
+    def _standard(self) -> bool:
+        """Return whether it standardises features; an encoder makes its own."""
+        return self.standardise and self.encoder is None
+
+    def _ready(self, features: Tensor) -> Tensor:
+        """Return what the network is shown of `features` (B, T + 1, F): ((T + 1) B, F), step after step."""
+        kind = torch.bfloat16 if self._halved() else features.dtype
+        ordered = features.transpose(0, 1)  # as `gather` lays them out
+        if kind == features.dtype and not self._standard():
+            return ordered.flatten(0, 1)
+        ready = torch.empty(ordered.shape, dtype=kind)
+        for step, rows in zip(ready, ordered, strict=True):  # one step at a time stays in the processor's cache
+            step.copy_(torch.addcmul(self._shift, rows, self._width))
+        return ready.flatten(0, 1)
 
     def _measure(self, rows: Tensor) -> None:
         """Take shift and width from `rows` (N, F)."""

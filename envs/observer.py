@@ -251,7 +251,7 @@ class Observer:
         mask = self.allowed(record)
         places = torch.arange(mask.shape[1], device=mask.device)
         override = record.override[:, None]
-        mask = torch.where(override >= 0, places == override, mask) & ~record.veto
+        mask = ((mask & (override < 0)) | (places == override)) & ~record.veto
         handover = mask.sum(1) == 0
         mask = mask | (handover[:, None] & (places == self.catalog.fallback))
         return Observation(self._features(record), mask, handover, record.history, record)

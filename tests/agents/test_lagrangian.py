@@ -35,19 +35,20 @@ def world(probe: Callable[..., World]) -> World:
     return replace(plain, outcomes={**plain.outcomes, "dear": Dear()}, watch=("dear",))
 
 
-def agent_of(world: World, **budgets: float) -> Lagrangian:
-    return Lagrangian(PPO(world.observer.space, 1, (16,), rate=0.01, minibatches=4), budgets, rate=0.05)
+def agent_of(world: World, seed: int = 1, **budgets: float) -> Lagrangian:
+    return Lagrangian(PPO(world.observer.space, seed, (16,), rate=0.01, minibatches=4), budgets, rate=0.05)
 
 
 def costs(world: World, agent: Lagrangian, cohorts: int = 120) -> list[float]:
     return [metrics["cost_dear"] for metrics in train(world, agent, 0, 64, 0, cohorts)]
 
 
-def test_a_budget_is_kept_on_average(world: World) -> None:
-    agent = agent_of(world, dear=0.6)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_budget_is_kept_on_average(world: World, seed: int) -> None:
+    agent = agent_of(world, seed, dear=0.6)
     spent = costs(world, agent)
     assert max(spent[:40]) > 1.0, "at first it takes what pays"
-    assert sum(spent[-60:]) / 60 == pytest.approx(0.6, abs=0.15)
+    assert sum(spent[-60:]) / 60 == pytest.approx(0.6, abs=0.05)
 
 
 def test_a_budget_that_is_never_reached_costs_nothing(world: World) -> None:
@@ -61,14 +62,14 @@ def test_the_wrapped_agent_sees_the_reward_less_the_price(world: World, monkeypa
     seen: list[Tensor] = []
     monkeypatch.setattr(agent.agent, "learn", lambda steps, seed: (seen.append(steps.reward), {})[1])
     steps = gather(Classroom(world, 0, 0, 8), agent.behave(), 2)
-    agent.learn(steps, 0)
-    torch.testing.assert_close(seen[0], steps.reward)
-    price = max(0.0, 0.05 * (float(steps.values["dear"].sum(1).mean()) / 0.5 - 1.0))
-    assert price > 0
-    metrics = agent.learn(steps, 1)
+    overrun = float(steps.values["dear"].sum(1).mean()) / 0.5 - 1.0
+    assert overrun > 0
     unit = float(steps.reward.sum(1).square().mean().sqrt()) / 0.5
-    torch.testing.assert_close(seen[1], steps.reward - price * unit * steps.values["dear"])
-    assert metrics["price_dear"] == pytest.approx(price * unit)
+    for n in (1, 2):  # what was used too much in all calls, and what is now
+        metrics = agent.learn(steps, n)
+        price = (0.05 * n + 0.5) * overrun * unit
+        torch.testing.assert_close(seen[-1], steps.reward - price * steps.values["dear"])
+        assert metrics["price_dear"] == pytest.approx(price)
 
 
 def test_it_goes_on_after_a_stop_as_if_never_stopped(world: World) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trailmark.agents.loop import gather
-from trailmark.agents.nets import MLP, run
+from trailmark.agents.nets import MLP, pieces, run
 from trailmark.agents.ppo import PPO
 from trailmark.agents.surrogate import Surrogate
 from trailmark.envs.classroom import Classroom, World
@@ -50,7 +50,7 @@ def rows(small: Space, imagine: Imagine) -> dict[str, Tensor]:
 def agent_of(space: Space, shared: bool = False, tanh: bool = True) -> PPO:
     agent = PPO(space, 3, (4,), shared, tanh, half=False, entropy=0.3, max_norm=1e9)
     with torch.no_grad():  # an actor that has an opinion
-        agent._net.nets[0].weights[-1][:3].mul_(100.0)
+        agent._net.nets[0].layers()[-1][0][:3].mul_(100.0)
     return agent
 
 
@@ -85,7 +85,14 @@ def parts(nets: list[list[np.ndarray]], tanh: bool, rows: dict[str, Tensor]) -> 
 
 
 def doubles(agent: PPO) -> list[list[np.ndarray]]:
-    return [[p.detach().double().numpy().copy() for p in net.parameters()] for net in agent._net.nets]
+    return [
+        [p.double().numpy().copy() for part in split(net.flat.detach(), net) for p in part] for net in agent._net.nets
+    ]
+
+
+def split(flat: Tensor, net: MLP) -> tuple[list[Tensor], list[Tensor]]:
+    """Return what `flat`, weights or gradients, holds for each layer of `net`."""
+    return pieces(flat, net.shapes)
 
 
 @pytest.mark.parametrize(("shared", "tanh"), [(False, True), (True, False), (True, True)])
@@ -105,8 +112,8 @@ def test_loss_and_gradient_equal_an_independent_loss_and_its_differences(
         return policy_loss + value_loss - 0.3 * entropy
 
     step = 1e-6
-    for weights, parameter in zip([w for net in nets for w in net], agent._net.parameters(), strict=True):
-        assert parameter.grad is not None
+    grads = [grad for net in agent._net.nets for part in split(net.flat.grad, net) for grad in part]
+    for weights, grad in zip([w for net in nets for w in net], grads, strict=True):
         flat, slopes = weights.reshape(-1), np.empty(weights.size)
         for i, kept in enumerate(flat.copy()):
             flat[i] = kept + step
@@ -114,7 +121,7 @@ def test_loss_and_gradient_equal_an_independent_loss_and_its_differences(
             flat[i] = kept - step
             slopes[i] = (above - loss()) / (2 * step)
             flat[i] = kept
-        np.testing.assert_allclose(parameter.grad.numpy().reshape(-1), slopes, rtol=0, atol=2e-5)
+        np.testing.assert_allclose(grad.numpy().reshape(-1), slopes, rtol=0, atol=2e-5)
 
 
 def test_masked_logits_change_nothing_however_large_they_are(rows: dict[str, Tensor]) -> None:
@@ -149,14 +156,13 @@ def test_half_precision_learns_nearly_the_same(small: Space, rows: dict[str, Ten
 def test_what_is_masked_gets_no_gradient(small: Space, rows: dict[str, Tensor]) -> None:
     agent = agent_of(small)
     actor = agent._net.nets[0]
-    weight, bias = actor.weights[-1], actor.biases[-1]
+    weight, _ = actor.layers()[-1]
     before = weight.detach().clone()
     agent._improve(**rows)
-    assert weight.grad is not None
-    assert bias.grad is not None
-    assert bool((weight.grad[2] == 0).all())
-    assert float(bias.grad[2]) == 0.0
-    assert bool((weight.grad[:2] != 0).any(1).all())
+    slopes, offsets = (part[-1] for part in split(actor.flat.grad, actor))
+    assert bool((slopes[2] == 0).all())
+    assert float(offsets[2]) == 0.0
+    assert bool((slopes[:2] != 0).any(1).all())
     assert torch.equal(weight.detach()[2], before[2])
     assert not torch.equal(weight.detach()[:2], before[:2])
 
@@ -232,8 +238,9 @@ def test_chunks_that_stop_in_mid_life_count_what_follows(probe: Callable[..., Wo
     world = probe([[1.0]], horizon=2)
     agent = PPO(world.observer.space, discount=0.5, minibatches=1, epochs=1, chunk=1)
     with torch.no_grad():  # a critic that says 8, whatever it sees
-        agent._net.nets[0].weights[-1][-1].zero_()
-        agent._net.nets[0].biases[-1][-1] = 8.0
+        weight, bias = agent._net.nets[0].layers()[-1]
+        weight[-1].zero_()
+        bias[-1] = 8.0
     targets = []
     agent._improve = lambda *batch: (targets.append(batch[5]), torch.zeros(4))[1]  # type: ignore[method-assign]
     room = Classroom(world, 0, 0, 4)

@@ -42,7 +42,7 @@ def reordered(seen: Observation, order: torch.Tensor) -> Observation:
 def trained(observer: Observer) -> SetPolicy:
     agent = PPO(observer.space, seed=2, encoder=SetEncoder(hidden=8))
     for parameter in agent._net.parameters():
-        parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(parameter))))
+        parameter.data.add_(0.6 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(parameter))))
     policy = agent.decide()
     assert isinstance(policy, SetPolicy)
     return policy
