@@ -82,13 +82,18 @@ class RecurrentPolicy(Policy):
 
 
 def _words(window: int, space: Space, features: Tensor, history: History | None) -> Tensor:
-    """Return (B, window) int64, the latest interactions as words, oldest first; 2A where there is none."""
+    """Return (B, window) int64, the latest interactions as words, oldest first; 2A where there is none.
+
+    ValueError where the observer keeps fewer interactions than that: a network that sees nothing would learn nothing.
+    """
+    kept = 0 if history is None else history.recent.shape[1]
+    if history is None or kept < window:
+        raise ValueError(
+            f"the GRU reads the latest {window} interactions and is shown {kept}: Observer(window={window})"
+        )
+    recent, right = history.recent[:, -window:].long(), history.recent_correct[:, -window:] >= 0.5
     none = 2 * space.n_activities
-    words = torch.full((features.shape[0], window), none, device=features.device)
-    if history is not None and history.recent.shape[1]:
-        recent, right = history.recent[:, -window:].long(), history.recent_correct[:, -window:] >= 0.5
-        words[:, -recent.shape[1] :] = torch.where(recent == NOBODY, none, recent + space.n_activities * right)
-    return words
+    return torch.where(recent == NOBODY, none, recent + space.n_activities * right)
 
 
 def _read(table: Tensor, recurrent: Tensor, bias: Tensor, words: Tensor) -> Tensor:

@@ -64,9 +64,8 @@ class LinearThompson(Agent):
         return LinearThompsonPolicy(self.space, theta, self.per_minute, self.wide)
 
     def decide(self) -> Policy:
-        return LinearThompsonPolicy(
-            self.space, self._evidence.solve(self.ridge).theta[None], self.per_minute, self.wide
-        )
+        theta = self._evidence.solve(self.ridge).theta.float()
+        return LinearThompsonPolicy(self.space, theta[None], self.per_minute, self.wide)
 
     def learn(self, steps: Steps, seed: int) -> dict[str, float]:
         seen, action, reward = steps.samples()

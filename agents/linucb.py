@@ -58,7 +58,9 @@ class LinUCB(Agent):
 
     def _policy(self, alpha: float) -> Policy:
         theta, inverse = self._evidence.solve(self.ridge)
-        return LinUCBPolicy(self.space, theta, inverse, alpha * self._spread.sd, self.per_minute, self.wide)
+        return LinUCBPolicy(
+            self.space, theta.float(), inverse.float(), alpha * self._spread.sd, self.per_minute, self.wide
+        )
 
     def behave(self) -> Policy:
         return self._policy(self.alpha)

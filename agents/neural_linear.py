@@ -83,7 +83,7 @@ class NeuralLinear(Agent):
         return self._policy(sampled(solution, self.alpha * self._spread.sd, self.draws, generator))
 
     def decide(self) -> Policy:
-        return self._policy(self._evidence().solve(self.ridge).theta[None])
+        return self._policy(self._evidence().solve(self.ridge).theta.float()[None])
 
     def learn(self, steps: Steps, seed: int) -> dict[str, float]:
         seen, action, reward = steps.samples()

@@ -33,16 +33,16 @@ class Evidence(NamedTuple):
         return Evidence(discount * self.gram + gram.view(a, d, d), discount * self.moment + moment)
 
     def solve(self, ridge: float) -> Solution:
-        """Return the posterior under a prior of precision `ridge`, in float32."""
+        """Return the posterior under a prior of precision `ridge`."""
         d = self.moment.shape[1]
         factor = torch.linalg.cholesky(self.gram + ridge * torch.eye(d, dtype=torch.float64))
         inverse = torch.cholesky_inverse(factor)
         theta = torch.einsum("ade,ae->ad", inverse, self.moment)
-        return Solution(theta.float(), inverse.float())
+        return Solution(theta, inverse)
 
 
 class Solution(NamedTuple):
-    """Posterior means and unit covariances of A regressions."""
+    """Posterior means and unit covariances of A regressions, in float64: float32 loses roots in long logs."""
 
     theta: Tensor  # (A, D)
     inverse: Tensor  # (A, D, D)
@@ -64,8 +64,8 @@ def widths(x: Tensor, inverse: Tensor) -> Tensor:
 
 
 def sampled(solution: Solution, noise: float, draws: int, generator: torch.Generator) -> Tensor:
-    """Return (M, A, D), models drawn from normal posteriors whose noise has the standard deviation `noise`."""
-    factor = torch.linalg.cholesky(solution.inverse.double())
+    """Return (M, A, D) float32, models drawn from normal posteriors whose noise has the standard deviation `noise`."""
+    factor = torch.linalg.cholesky(solution.inverse)
     normal = torch.randn(draws, *solution.theta.shape, generator=generator, dtype=torch.float64)
     return (solution.theta + noise * torch.einsum("ade,mae->mad", factor, normal)).float()
 

@@ -1,7 +1,7 @@
 """What the agents' tests share: hand-made observations, probe worlds, and agents built from their configs."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import pytest
@@ -105,7 +105,7 @@ def probe() -> Callable[..., World]:
             tuple(Activity(f"do {name}", "", f"kind of {name}", (name,), 1.0) for name in names),
         )
         guards: dict[str, Guard] = {} if forbid is None else {"forbid": Forbid(forbid)}
-        observer = Observer(Tally().of(catalog), catalog, guards, horizon)
+        observer = Observer(Tally().of(catalog), catalog, guards, horizon, 20)
         student = Payer(catalog, tuple(map(tuple, pay)), delay)
         return World(student, observer, {"pay": Pay()}, {"pay": 1.0}, Pace())
 
@@ -114,8 +114,9 @@ def probe() -> Callable[..., World]:
 
 @pytest.fixture(scope="session")
 def onboarding() -> World:
-    """Return the onboarding world, fitted once for all tests."""
-    return onboarding_world()
+    """Return the onboarding world, fitted once for all tests; records keep what recurrent agents read."""
+    world = onboarding_world()
+    return replace(world, observer=replace(world.observer, window=20))
 
 
 @pytest.fixture(scope="session")
@@ -195,8 +196,8 @@ def imagine(onboarding: World, onboarding_records: Record) -> Callable[..., Obse
         right = (attempts * torch.rand(attempts.shape, generator=chance)).round().to(torch.int32)
         streak = torch.minimum(right, torch.randint(0, 4, attempts.shape, generator=chance, dtype=torch.int32))
         since = torch.where(attempts > 0, 9.0 * torch.rand(attempts.shape, generator=chance), torch.inf)
-        window = torch.randint(-1, space.n_activities, (n, 6), generator=chance, dtype=torch.int32)
-        answers = (torch.rand(n, 6, generator=chance) < 0.5).float()
+        window = torch.randint(-1, space.n_activities, (n, 20), generator=chance, dtype=torch.int32)
+        answers = (torch.rand(n, 20, generator=chance) < 0.5).float()
         history = History(attempts, right, streak, since, window, answers)
         record = None
         if space is onboarding.observer.space:

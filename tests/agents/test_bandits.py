@@ -189,12 +189,25 @@ def test_thompson_stretches_rewards_of_any_size(space: Space, see: See) -> None:
 
 def test_linear_draws_have_the_posterior_mean_and_covariance() -> None:
     generator = torch.Generator().manual_seed(0)
-    root = torch.randn(2, 3, 3, generator=generator)
-    solution = Solution(torch.randn(2, 3, generator=generator), root @ root.transpose(1, 2) + torch.eye(3))
-    theta = sampled(solution, 0.5, 40_000, generator)
+    root = torch.randn(2, 3, 3, generator=generator, dtype=torch.float64)
+    centre = torch.randn(2, 3, generator=generator, dtype=torch.float64)
+    solution = Solution(centre, root @ root.transpose(1, 2) + torch.eye(3))
+    theta = sampled(solution, 0.5, 40_000, generator).double()
     torch.testing.assert_close(theta.mean(0), solution.theta, atol=0.03, rtol=0)
     for a in range(2):
         torch.testing.assert_close(theta[:, a].t().cov(), 0.25 * solution.inverse[a], atol=0.06, rtol=0.05)
+
+
+def test_models_can_be_drawn_after_a_very_long_log() -> None:
+    generator = torch.Generator().manual_seed(0)
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64)).Q
+    gram = turn @ torch.diag(torch.tensor([1e10, 1e5, 0.0], dtype=torch.float64)) @ turn.t()
+    drawn = sampled(
+        Evidence(gram[None], gram[None] @ torch.ones(3, dtype=torch.float64)).solve(1.0), 1.0, 20_000, generator
+    )
+    along = (drawn[:, 0].double() @ turn).std(0)  # on its own axes, whose deviations differ by five powers of ten
+    assert float(along[1]) == pytest.approx(1e5**-0.5, rel=0.05)
+    assert float(along[2]) == pytest.approx(1.0, rel=0.05)
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -233,12 +246,11 @@ def test_evidence_sums_outer_products_in_batches_of_any_size(n: int) -> None:
         torch.testing.assert_close(found.moment[a], mine.t() @ reward[action == a].double())
     solution, a = found.solve(0.5), 1
     torch.testing.assert_close(
-        solution.inverse[a].double(), torch.linalg.inv(found.gram[a] + 0.5 * torch.eye(4)), atol=1e-5, rtol=1e-4
+        solution.inverse[a], torch.linalg.inv(found.gram[a] + 0.5 * torch.eye(4)), atol=1e-5, rtol=1e-4
     )
-    wide = widths(x[:5], solution.inverse)
-    own = widths(x[:5, None].expand(-1, 3, -1), solution.inverse)
+    wide, own = (widths(seen, solution.inverse.float()) for seen in (x[:5], x[:5, None].expand(-1, 3, -1)))
     torch.testing.assert_close(wide, own)
-    by_hand = float((x[0] @ solution.inverse[a] @ x[0]).sqrt())
+    by_hand = float((x[0].double() @ solution.inverse[a] @ x[0].double()).sqrt())
     assert float(wide[0, a]) == pytest.approx(by_hand, rel=1e-4)
 
 
