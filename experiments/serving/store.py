@@ -184,15 +184,19 @@ class Store:
         before, self._depth = self._head, self._depth + 1
         try:
             yield
-            if self._head != before:
+            if self._head is not None and self._head != before:
                 self.run("UPDATE head SET seq = ?, hash = ? WHERE id = 1", self._head)
             if not first:
                 self.connection.execute("RELEASE SAVEPOINT work")
         except BaseException:
-            self.connection.execute("ROLLBACK" if first else "ROLLBACK TO SAVEPOINT work")
-            if not first:
+            if first:
+                self._head = None
+                with suppress(Exception):  # the first fault is the one to tell
+                    self.connection.execute("ROLLBACK")
+            else:
+                self.connection.execute("ROLLBACK TO SAVEPOINT work")
                 self.connection.execute("RELEASE SAVEPOINT work")
-            self._head = None if first else before
+                self._head = before
             raise
         finally:
             self._depth -= 1
