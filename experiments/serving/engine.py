@@ -109,6 +109,11 @@ class Engine:
         return [activity["id"] for activity in self.activities]
 
     @cached_property
+    def named(self) -> NDArray[Any]:
+        """The ids of the activities, to be picked by places."""
+        return np.array(self.names, object)
+
+    @cached_property
     def titles(self) -> list[str]:
         """The titles of the skills."""
         return [skill["title"] for skill in self.about["skills"]]
@@ -220,10 +225,10 @@ class Engine:
 
     def changed(self, goal: NDArray[Any], before: Sight, after: Sight, happening: Happening) -> dict[str, Any]:
         """Return what an answer changed for one learner with the goal skills `goal` (K,): skills, the goal, words."""
-        skills, goal = self.about["skills"], goal > 0
+        skills, wanted = self.about["skills"], goal.nonzero()[0]
         places = self.skills_of[happening.activity]
         moved = [(skills[k]["title"], float(before.mastery[0, k]), float(after.mastery[0, k])) for k in places]
-        way = tuple(float(s.mastery[0, goal].mean()) if goal.any() else 0.0 for s in (before, after))
+        way = [float(np.add.reduce(s.mastery[0].take(wanted))) / max(len(wanted), 1) for s in (before, after)]
         return {
             "mastery": [
                 {"skill": skills[k]["id"], "before": was, "after": now}
@@ -237,10 +242,9 @@ class Engine:
 def choose(probabilities: NDArray[np.float32], seed: str, request: str) -> tuple[int, float]:
     """Return (activity, probability) drawn for one request by inversion; the same request draws the same again."""
     u = int.from_bytes(hashlib.blake2b(f"{seed}:{request}".encode(), digest_size=8).digest(), "big") / 2.0**64
-    p = probabilities.astype(np.float64)
-    cumulative = p.cumsum()
-    place = int((cumulative <= u * cumulative[-1]).sum())
-    return place, float(p[place])
+    cumulative = probabilities.cumsum(dtype=np.float64)
+    place = int(cumulative.searchsorted(u * cumulative[-1], side="right"))
+    return place, float(probabilities[place])
 
 
 def _bytes(folder: Path, name: str) -> bytes:
