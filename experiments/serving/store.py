@@ -30,13 +30,10 @@ CREATE TABLE IF NOT EXISTS learners (
 DROP INDEX IF EXISTS learners_attention;
 CREATE TABLE IF NOT EXISTS keys (digest TEXT PRIMARY KEY, tenant TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL);
 """
+# In memory: what a savepoint may have to take back, else a file is made and deleted in each round. 4,000 pages: those
+# that change again and again are copied back less often.
 _PRAGMAS = (
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "foreign_keys=ON",
-    "cache_size=-8000",
-    "temp_store=MEMORY",  # what a savepoint may have to take back: else a file is made and deleted in each round
-    "wal_autocheckpoint=4000",  # pages: the pages that change again and again are copied back less often
+    "journal_mode=WAL synchronous=FULL foreign_keys=ON cache_size=-8000 temp_store=MEMORY wal_autocheckpoint=4000"
 )
 
 
@@ -143,7 +140,7 @@ class Store:
     def _prepared(self, tables: str) -> str:
         """Make what is missing and return the schema."""
         if self.mark == "?":
-            for pragma in _PRAGMAS:
+            for pragma in _PRAGMAS.split():
                 self.connection.execute(f"PRAGMA {pragma}")
         self._begin()
         for statement in filter(str.strip, tables.split(";")):
@@ -189,14 +186,11 @@ class Store:
             if not first:
                 self.connection.execute("RELEASE SAVEPOINT work")
         except BaseException:
-            if first:
-                self._head = None
-                with suppress(Exception):  # the first fault is the one to tell
-                    self.connection.execute("ROLLBACK")
-            else:
-                self.connection.execute("ROLLBACK TO SAVEPOINT work")
-                self.connection.execute("RELEASE SAVEPOINT work")
-                self._head = before
+            self._head = None if first else before
+            back = ("ROLLBACK",) if first else ("ROLLBACK TO SAVEPOINT work", "RELEASE SAVEPOINT work")
+            with suppress(Exception):  # the first fault is the one to tell
+                for statement in back:
+                    self.connection.execute(statement)
             raise
         finally:
             self._depth -= 1
