@@ -290,8 +290,7 @@ class Store:
 
     def learner(self, tenant: str, id: str) -> Learner | None:
         """Return one learner, None when the tenant has none of that name."""
-        found = self.learners(tenant, [id])
-        return found[0] if found else None
+        return next(iter(self.learners(tenant, [id])), None)
 
     def learners(self, tenant: str, ids: Sequence[str]) -> list[Learner]:
         """Return those of `ids` that the tenant has."""
@@ -344,10 +343,8 @@ class Store:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    seq, tenant, learner, kind, request, time, body, seal = row
-    return Entry(seq, tenant, learner, kind, request, time, json.loads(body), seal)
+    return Entry(*row[:6], json.loads(row[6]), row[7])
 
 
 def _learner(row: tuple[Any, ...]) -> Learner:
-    id, bundle, record, seen, state, attention = row
-    return Learner(id, bundle, bytes(record), seen, json.loads(state), attention)
+    return Learner(*row[:2], bytes(row[2]), row[3], json.loads(row[4]), row[5])
