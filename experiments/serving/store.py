@@ -30,8 +30,7 @@ CREATE TABLE IF NOT EXISTS learners (
 DROP INDEX IF EXISTS learners_attention;
 CREATE TABLE IF NOT EXISTS keys (digest TEXT PRIMARY KEY, tenant TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL);
 """
-# In memory: what a savepoint may have to take back, else a file is made and deleted in each round. 4,000 pages: those
-# that change again and again are copied back less often.
+# So a savepoint makes no file, and pages that change again and again are copied back less often.
 _PRAGMAS = (
     "journal_mode=WAL synchronous=FULL foreign_keys=ON cache_size=-8000 temp_store=MEMORY wal_autocheckpoint=4000"
 )
@@ -187,10 +186,10 @@ class Store:
                 self.connection.execute("RELEASE SAVEPOINT work")
         except BaseException:
             self._head = None if first else before
-            back = ("ROLLBACK",) if first else ("ROLLBACK TO SAVEPOINT work", "RELEASE SAVEPOINT work")
             with suppress(Exception):  # the first fault is the one to tell
-                for statement in back:
-                    self.connection.execute(statement)
+                self.connection.execute("ROLLBACK" if first else "ROLLBACK TO SAVEPOINT work")
+                if not first:
+                    self.connection.execute("RELEASE SAVEPOINT work")
             raise
         finally:
             self._depth -= 1
@@ -343,8 +342,10 @@ class Store:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    return Entry(*row[:6], json.loads(row[6]), row[7])
+    seq, tenant, learner, kind, request, time, body, seal = row
+    return Entry(seq, tenant, learner, kind, request, time, json.loads(body), seal)
 
 
 def _learner(row: tuple[Any, ...]) -> Learner:
-    return Learner(*row[:2], bytes(row[2]), row[3], json.loads(row[4]), row[5])
+    id, bundle, record, seen, state, attention = row
+    return Learner(id, bundle, bytes(record), seen, json.loads(state), attention)
