@@ -162,8 +162,7 @@ class Store:
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of one query; its parameters are written as `?`."""
-        found: list[tuple[Any, ...]] = self.connection.execute(statement.replace("?", self.mark), values).fetchall()
-        return found
+        return list(self.connection.execute(statement.replace("?", self.mark), values))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
