@@ -46,16 +46,18 @@ class PolicyBundle:
     def export(self, folder: Path) -> None:
         """Write what `save` writes, and with it the whole serving step for runtimes without torch.
 
-        policy.onnx is the graph; serving.json says its inputs and outputs, the catalogue, and the record of a learner
-        nobody knows yet. GraphError when this policy or tracer cannot be exported; then nothing is written.
+        policy.onnx is the graph, idle.onnx what is left of it where only time passed; serving.json says its inputs and
+        outputs, the catalogue, and the record of a learner nobody knows yet. GraphError when this policy or tracer
+        cannot be exported; then nothing is written.
         """
         from .graph import graph
+        from .idle import idle
 
         written, description = graph(self.observer, self.policy)
         tree, arrays = pack({"observer": self.observer, "policy": self.policy})
         card = json.dumps(self.card, indent=1, allow_nan=False, sort_keys=True)
         texts = {"card.json": card, "serving.json": description}
-        write(Path(folder), tree, arrays, texts, {"policy.onnx": written})
+        write(Path(folder), tree, arrays, texts, {"policy.onnx": written, "idle.onnx": idle(written)})
 
     @staticmethod
     def load(folder: Path, allow: Sequence[str] = ()) -> PolicyBundle:

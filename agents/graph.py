@@ -21,6 +21,7 @@ from ..envs.observer import NOBODY, Observer, Record
 from ..envs.rows import map_tensors, pick
 from ..envs.student import Context
 from .agent import Policy
+from .idle import idle
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -195,10 +196,10 @@ def parity(observer: Observer, policy: Policy, written: bytes, learners: int = 8
     """Return the largest difference between torch and onnxruntime in what serving says along made-up lives.
 
     Both walk on with their own beliefs, so errors may add up; people override and veto on the way. inf when a mask
-    differs.
+    differs. Where nothing was given, what `idle` leaves of the graph must say and keep the same.
     """
     rng, draws = np.random.default_rng(0), torch.Generator().manual_seed(0)
-    run, count = session(written), len(observer.catalog.activities)
+    run, still, count = session(written), session(idle(written)), len(observer.catalog.activities)
     names = [output.name for output in run.get_outputs()]
     record = map_tensors(lambda t: t.expand(learners, *t.shape[1:]).contiguous(), start(observer))
     record = record._replace(minutes_budget=torch.from_numpy(rng.choice([30.0, 400.0, np.inf], learners)).float())
@@ -211,6 +212,7 @@ def parity(observer: Observer, policy: Policy, written: bytes, learners: int = 8
         with torch.no_grad():
             record, answer = serve(observer, policy, record, event)
         worst = max(worst, *(_apart(found[name], tensor.numpy()) for name, tensor in answer._asdict().items()))
+        worst = max(worst, _apart_when_idle(run, still, mine | {"event.activity": np.full(learners, -1)}))
         activity = torch.multinomial(answer.probabilities, 1, generator=draws)[:, 0]
         event = Event(
             days=torch.from_numpy(rng.choice([0.0, 0.01, 1.0, 9.5], learners)).float(),
@@ -225,6 +227,14 @@ def parity(observer: Observer, policy: Policy, written: bytes, learners: int = 8
         carried = {name[:-1]: value for name, value in found.items() if name.startswith("record.belief")}
         mine = inputs(record, event) | carried
     return worst
+
+
+def _apart_when_idle(run: InferenceSession, still: InferenceSession, feed: Arrays) -> float:
+    names, left = [one.name for one in run.get_outputs()], [one.name for one in still.get_outputs()]
+    found = dict(zip(left, still.run(None, {one.name: feed[one.name] for one in still.get_inputs()}), strict=True))
+    whole = zip(names, run.run(None, feed), strict=True)
+    pairs = [(found[name] if name in found else feed[name[:-1]], value) for name, value in whole]
+    return max(_apart(a[a != b], b[a != b]) if a.shape == b.shape else math.inf for a, b in pairs)
 
 
 def _apart(a: NDArray[Any], b: NDArray[Any]) -> float:

@@ -77,6 +77,7 @@ def main(words: list[str]) -> None:
     import uvicorn
 
     from .serving.app import application
+    from .serving.line import Line
     from .serving.watch import Log
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -91,6 +92,7 @@ def main(words: list[str]) -> None:
         app,
         host=args.host,
         port=args.port,
+        http=Line,
         log_level="warning",
         access_log=False,
         proxy_headers=False,  # nobody asks for the client's address

@@ -13,6 +13,7 @@ from .engine import NOBODY, Engine, Happening, Record, Sight, choose
 from .store import Learner
 
 Body = dict[str, Any]
+_plain = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class Decide(NamedTuple):
@@ -48,7 +49,7 @@ class Happen(NamedTuple):
 
 def digest(asked: Any) -> str:
     """Return a digest of what is asked for, plain JSON values: a request id stands for one ask and no other."""
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    text = _plain(asked)
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
@@ -124,7 +125,7 @@ def decided(
         "days": seat.happening.days,
         "step": int(record["record.step"][i]),
         "role": state["role"],
-        "allowed": [names[j] for j in allowed.tolist()],
+        "allowed": engine.named[allowed].tolist(),
         "probabilities": p[allowed].tolist(),
         "override": pinned,
         "handover": handover,

@@ -17,7 +17,7 @@ from .desk import ClashError, Desk, MissingError
 from .keys import Caller, Callers, issue, revoke
 from .swift import Door, Swift
 from .turn import Turn
-from .watch import FAILED, Log, Watch
+from .watch import FAILED, SMALL, Log, Watch
 
 LIMIT = 8 << 20  # bytes of a body
 
@@ -107,29 +107,32 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
         asked = (who.tenant, ask.request, ask.learner, ask.role, ask.minutes, ask.past, ask.time)
         return _said(await turn.write(lambda: desk.enrol(*asked)), 201)
 
-    async def happened(who: Caller, ask: EventAsk) -> dict[str, Any]:
-        return await turn.take(Happen(who.tenant, ask.request, ask.learner, ask.__dict__))
+    def happened(who: Caller, ask: EventAsk) -> Happen:
+        return Happen(who.tenant, ask.request, ask.learner, ask.__dict__)
 
-    async def chosen(who: Caller, ask: DecisionAsk) -> dict[str, Any]:
-        said = await turn.take(Decide(who.tenant, ask.request, ask.learner, ask.k, ask.days, ask.time))
+    def chosen(who: Caller, ask: DecisionAsk) -> Decide:
+        return Decide(who.tenant, ask.request, ask.learner, ask.k, ask.days, ask.time)
+
+    def told(said: dict[str, Any]) -> None:
         (paused if said["paused"] else automatic).inc()
-        return said
 
     @app.post("/events", responses=wrong)
     async def event(ask: EventAsk, who: AppKey) -> Response:
         """Take in what happened; the answer says at once what it changed, in words a learner can read."""
-        return _said(await happened(who, ask))
+        return _said(await turn.take(happened(who, ask)))
 
     @app.post("/events/batch", responses=wrong)
     async def events(ask: Events, who: AppKey) -> Response:
         """Take in many events, in order; the first that fails stops the rest, and those before it stand."""
-        asked = [Happen(who.tenant, one.request, one.learner, one.__dict__) for one in ask.events]
+        asked = [happened(who, one) for one in ask.events]
         return _said({"events": await turn.write(lambda: desk.events(asked))})
 
     @app.post("/decisions", responses=wrong)
     async def decision(ask: DecisionAsk, who: AppKey) -> Response:
         """Choose the learner's next activity; the same request id is answered the same again."""
-        return _said(await chosen(who, ask))
+        said = await turn.take(chosen(who, ask))
+        told(said)
+        return _said(said)
 
     @app.post("/decisions/batch", responses=wrong)
     async def decisions(ask: Decisions, who: AppKey) -> Response:
@@ -137,7 +140,7 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
         asked = [(one.request, one.learner, one.k, one.days, one.time) for one in ask.decisions]
         said = await turn.write(lambda: desk.decide_many(who.tenant, asked))
         for one in said:
-            (paused if one["paused"] else automatic).inc()
+            told(one)
         return _said({"decisions": said})
 
     @app.get("/learners", responses=wrong)
@@ -216,8 +219,8 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
         rules = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
         return HTMLResponse(page, headers={"Content-Security-Policy": rules, "X-Frame-Options": "DENY"})
 
-    doors = [Door("/events", EventAsk, happened), Door("/decisions", DecisionAsk, chosen)]
-    return Watch(Swift(app, doors, callers), registry, limit, log)
+    doors = [Door("/events", EventAsk, happened, lambda _: None), Door("/decisions", DecisionAsk, chosen, told)]
+    return Watch(app, Swift(doors, callers, turn, min(limit, SMALL)), registry, limit, log)
 
 
 def _problem(status: int, detail: str) -> JSONResponse:

@@ -58,6 +58,7 @@ class Engine:
     blank: Record
     session: Any  # onnxruntime.InferenceSession
     digest: str  # of the whole bundle
+    idle: Any = None  # the same where only time passed; older bundles have none
 
     @staticmethod
     def load(folder: Path, threads: int = 1) -> Engine:
@@ -81,8 +82,11 @@ class Engine:
             raise EngineError(f"{folder}: serving schema {about.get('schema')}, this version reads {SCHEMA}; upgrade")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        session = onnxruntime.InferenceSession(
-            _bytes(folder, "policy.onnx"), options, providers=["CPUExecutionProvider"]
+        session, idle = (
+            onnxruntime.InferenceSession(_bytes(folder, name), options, providers=["CPUExecutionProvider"])
+            if name in sums
+            else None
+            for name in ("policy.onnx", "idle.onnx")
         )
         blank = {
             one["name"]: np.frombuffer(
@@ -92,7 +96,7 @@ class Engine:
             if one["name"] in about["start"]
         }
         digest = hashlib.sha256(_bytes(folder, "checksums.json")).hexdigest()
-        return Engine(about, _json(folder, "card.json"), blank, session, digest)
+        return Engine(about, _json(folder, "card.json"), blank, session, digest, idle)
 
     @cached_property
     def activities(self) -> list[dict[str, Any]]:
@@ -107,6 +111,11 @@ class Engine:
     def names(self) -> list[str]:
         """The ids of the activities."""
         return [activity["id"] for activity in self.activities]
+
+    @cached_property
+    def named(self) -> NDArray[Any]:
+        """The ids of the activities, to be picked by places."""
+        return np.array(self.names, object)
 
     @cached_property
     def titles(self) -> list[str]:
@@ -134,6 +143,14 @@ class Engine:
     @cached_property
     def outputs(self) -> list[str]:
         return [output.name for output in self.session.get_outputs()]
+
+    @cached_property
+    def _idle_inputs(self) -> list[str]:
+        return [given.name for given in self.idle.get_inputs()]
+
+    @cached_property
+    def _idle_outputs(self) -> list[str]:
+        return [output.name for output in self.idle.get_outputs()]
 
     @cached_property
     def _columns(self) -> list[str]:
@@ -166,8 +183,13 @@ class Engine:
 
     def step(self, record: Record, happenings: Sequence[Happening]) -> tuple[Record, Sight]:
         """Return the records after what happened to each learner, and what the graph then says of them."""
-        found = dict(zip(self.outputs, self.session.run(None, self.feed(record, happenings)), strict=True))
-        after = {name: found[f"{name}'"] for name in self._columns}
+        feed = self.feed(record, happenings)
+        if self.idle is not None and all(one.activity == NOBODY for one in happenings):
+            feed = {name: feed[name] for name in self._idle_inputs}
+            found = dict(zip(self._idle_outputs, self.idle.run(None, feed), strict=True))
+        else:
+            found = dict(zip(self.outputs, self.session.run(None, feed), strict=True))
+        after = {name: found.get(f"{name}'", record[name]) for name in self._columns}
         sight = Sight(*(found[name] for name in Sight._fields))
         if not np.isfinite(sight.probabilities.sum() + sight.mastery.sum() + sight.p_correct.sum()):
             raise ArithmeticError("the bundle says something that is no number; nothing of it may be drawn or logged")
@@ -220,10 +242,10 @@ class Engine:
 
     def changed(self, goal: NDArray[Any], before: Sight, after: Sight, happening: Happening) -> dict[str, Any]:
         """Return what an answer changed for one learner with the goal skills `goal` (K,): skills, the goal, words."""
-        skills, goal = self.about["skills"], goal > 0
+        skills, wanted = self.about["skills"], goal.nonzero()[0]
         places = self.skills_of[happening.activity]
         moved = [(skills[k]["title"], float(before.mastery[0, k]), float(after.mastery[0, k])) for k in places]
-        way = tuple(float(s.mastery[0, goal].mean()) if goal.any() else 0.0 for s in (before, after))
+        way = [float(np.add.reduce(s.mastery[0].take(wanted))) / max(len(wanted), 1) for s in (before, after)]
         return {
             "mastery": [
                 {"skill": skills[k]["id"], "before": was, "after": now}
@@ -237,10 +259,9 @@ class Engine:
 def choose(probabilities: NDArray[np.float32], seed: str, request: str) -> tuple[int, float]:
     """Return (activity, probability) drawn for one request by inversion; the same request draws the same again."""
     u = int.from_bytes(hashlib.blake2b(f"{seed}:{request}".encode(), digest_size=8).digest(), "big") / 2.0**64
-    p = probabilities.astype(np.float64)
-    cumulative = p.cumsum()
-    place = int((cumulative <= u * cumulative[-1]).sum())
-    return place, float(p[place])
+    cumulative = probabilities.cumsum(dtype=np.float64)
+    place = int(cumulative.searchsorted(u * cumulative[-1], side="right"))
+    return place, float(probabilities[place])
 
 
 def _bytes(folder: Path, name: str) -> bytes:

@@ -19,7 +19,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS head (id INTEGER PRIMARY KEY, seq BIGINT NOT NULL, hash TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS ledger (
-    seq BIGINT PRIMARY KEY, tenant TEXT NOT NULL, learner TEXT, kind TEXT NOT NULL, request TEXT NOT NULL,
+    seq {number} PRIMARY KEY, tenant TEXT NOT NULL, learner TEXT, kind TEXT NOT NULL, request TEXT NOT NULL,
     time DOUBLE PRECISION NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (tenant, request)
 );
 CREATE INDEX IF NOT EXISTS ledger_learner ON ledger (tenant, learner, seq);
@@ -27,9 +27,13 @@ CREATE TABLE IF NOT EXISTS learners (
     tenant TEXT NOT NULL, id TEXT NOT NULL, bundle TEXT NOT NULL, record {bytes} NOT NULL,
     seen DOUBLE PRECISION NOT NULL, state TEXT NOT NULL, attention TEXT, PRIMARY KEY (tenant, id)
 );
-CREATE INDEX IF NOT EXISTS learners_attention ON learners (tenant, attention);
+DROP INDEX IF EXISTS learners_attention;
 CREATE TABLE IF NOT EXISTS keys (digest TEXT PRIMARY KEY, tenant TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL);
 """
+# So a savepoint makes no file, and pages that change again and again are copied back less often.
+_PRAGMAS = (
+    "journal_mode=WAL synchronous=FULL foreign_keys=ON cache_size=-8000 temp_store=MEMORY wal_autocheckpoint=4000"
+)
 
 
 class StoreError(ValueError):
@@ -111,7 +115,7 @@ class Store:
             except psycopg.Error as error:
                 raise StoreError(f"no PostgreSQL answers at the store's address: {error}") from error
             faults: tuple[type[Exception], ...] = (psycopg.Error,)
-            tables = _TABLES.format(bytes="BYTEA")
+            tables = _TABLES.format(bytes="BYTEA", number="BIGINT")
         else:
             path, faults = Path(url.removeprefix("sqlite:///")), (sqlite3.Error,)
             try:
@@ -120,7 +124,7 @@ class Store:
             except (OSError, sqlite3.Error) as error:
                 raise StoreError(f"{path}: cannot be opened as a store ({error})") from error
             store = Store(connection, "?")
-            tables = _TABLES.format(bytes="BLOB")
+            tables = _TABLES.format(bytes="BLOB", number="INTEGER")  # so named, it is the row's own number
         try:
             found = store._prepared(tables)
         except faults as error:
@@ -135,7 +139,7 @@ class Store:
     def _prepared(self, tables: str) -> str:
         """Make what is missing and return the schema."""
         if self.mark == "?":
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-8000"):
+            for pragma in _PRAGMAS.split():
                 self.connection.execute(f"PRAGMA {pragma}")
         self._begin()
         for statement in filter(str.strip, tables.split(";")):
@@ -158,8 +162,7 @@ class Store:
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of one query; its parameters are written as `?`."""
-        found: list[tuple[Any, ...]] = self.connection.execute(statement.replace("?", self.mark), values).fetchall()
-        return found
+        return list(self.connection.execute(statement.replace("?", self.mark), values))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -167,20 +170,25 @@ class Store:
 
         With `grouped`, it is on disk only after `commit`, which many transactions may share.
         """
-        if self._head is None:
+        first = self._head is None  # then there is nothing before it that a fault must spare
+        if first:
             self._begin()
             self._head = self._last()
+        else:
+            self.connection.execute("SAVEPOINT work")
         before, self._depth = self._head, self._depth + 1
-        self.connection.execute("SAVEPOINT work")
         try:
             yield
-            if self._head != before:
+            if self._head is not None and self._head != before:
                 self.run("UPDATE head SET seq = ?, hash = ? WHERE id = 1", self._head)
-            self.connection.execute("RELEASE SAVEPOINT work")
+            if not first:
+                self.connection.execute("RELEASE SAVEPOINT work")
         except BaseException:
-            self.connection.execute("ROLLBACK TO SAVEPOINT work")
-            self.connection.execute("RELEASE SAVEPOINT work")
-            self._head = before
+            self._head = None if first else before
+            with suppress(Exception):  # the first fault is the one to tell
+                self.connection.execute("ROLLBACK" if first else "ROLLBACK TO SAVEPOINT work")
+                if not first:
+                    self.connection.execute("RELEASE SAVEPOINT work")
             raise
         finally:
             self._depth -= 1
@@ -280,8 +288,7 @@ class Store:
 
     def learner(self, tenant: str, id: str) -> Learner | None:
         """Return one learner, None when the tenant has none of that name."""
-        found = self.learners(tenant, [id])
-        return found[0] if found else None
+        return next(iter(self.learners(tenant, [id])), None)
 
     def learners(self, tenant: str, ids: Sequence[str]) -> list[Learner]:
         """Return those of `ids` that the tenant has."""

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import time
 from functools import cache
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic_core import to_json
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from .swift import Swift
 
 FAILED = "something failed here; it was logged"
 SMALL = 64 << 10  # bytes of a body that holds no list
@@ -44,10 +47,15 @@ class Log:
 
 
 class Watch:
-    """Plain ASGI, outermost; a body must say its length, and have at most `limit` bytes, SMALL where it is no list."""
+    """Plain ASGI, outermost; a body must say its length, and have at most `limit` bytes, SMALL where it is no list.
 
-    def __init__(self, app: ASGIApp, registry: CollectorRegistry, limit: int, log: Log | None = None) -> None:
-        self.app, self.limit, self.log = app, limit, log
+    The body of a stranger is not even read.
+    """
+
+    def __init__(
+        self, app: ASGIApp, swift: Swift, registry: CollectorRegistry, limit: int, log: Log | None = None
+    ) -> None:
+        self.app, self.swift, self.limit, self.log = app, swift, limit, log
         requests = Counter("trailmark_requests", "Requests", ["method", "path", "status"], registry=registry)
         seconds = Histogram("trailmark_seconds", "Seconds per request", ["path"], registry=registry)
         self.requests, self.seconds = cache(requests.labels), cache(seconds.labels)
@@ -66,20 +74,24 @@ class Watch:
             await send(message)
 
         try:
-            await (self._refused(scope) or self.app)(scope, receive, sent)
+            known = self.swift.callers.of(_said(scope, b"authorization"))
+            await (self._refused(scope) or self.app)(scope, receive if known else _without_body(receive), sent)
         except Exception:
             faults.exception("failed: %s", scope["path"])
             if status == 0:  # nothing was said yet
                 await JSONResponse({"detail": FAILED}, 500)(scope, receive, sent)
         finally:
-            spent = time.perf_counter() - began
             path = getattr(scope.get("route"), "path", "unknown")
             method = scope["method"] if scope["method"] in METHODS else "other"  # clients make no labels
-            self.requests(method, path, status).inc()
-            self.seconds(path).observe(spent)
-            if self.log is not None:
-                line = {"time": time.time(), "method": method, "path": path, "status": status}
-                self.log.write(line | _asked(scope) | {"ms": round(1000 * spent, 3)})
+            self.note(method, path, status, time.perf_counter() - began, scope)
+
+    def note(self, method: str, path: str, status: int, spent: float, scope: Scope) -> None:
+        """Count, time (in seconds) and log one request; `scope` says who asked and which learner the path names."""
+        self.requests(method, path, status).inc()
+        self.seconds(path).observe(spent)
+        if self.log is not None:
+            line = {"time": time.time(), "method": method, "path": path, "status": status}
+            self.log.write(line | _asked(scope) | {"ms": round(1000 * spent, 3)})
 
     def _refused(self, scope: Scope) -> JSONResponse | None:
         said = b"0"
@@ -99,3 +111,17 @@ def _asked(scope: Scope) -> dict[str, Any]:
     who, named = scope.get("caller"), scope.get("path_params", {})
     said = {} if who is None else {"tenant": who.tenant, "who": who.name}
     return said | ({"learner": named["learner"]} if "learner" in named else {})
+
+
+def _said(scope: Scope, header: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in reversed(scope["headers"]) if name == header), "")
+
+
+def _without_body(receive: Receive) -> Receive:
+    """Return a `receive` that begins with an empty body."""
+    first: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def messages() -> Message:
+        return first.pop() if first else await receive()
+
+    return messages

@@ -12,9 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
+import trailmark.agents.graph as graph_module
 from trailmark.agents.agent import Agent, Policy, uniform
 from trailmark.agents.bundle import PolicyBundle
-from trailmark.agents.graph import Event, GraphError, graph, inputs, parity, serve, session, start
+from trailmark.agents.graph import Answer, Event, GraphError, graph, inputs, parity, serve, session, start
+from trailmark.agents.idle import idle
 from trailmark.data.sources.sample import Sample
 from trailmark.envs.classroom import World
 from trailmark.envs.observer import Observation, Space
@@ -33,6 +35,35 @@ def made(onboarding: World, build: Callable[[str, Space], Agent]) -> tuple[Polic
 def test_onnxruntime_says_what_torch_says(onboarding: World, made: tuple[Policy, bytes]) -> None:
     policy, written = made
     assert parity(onboarding.observer, policy, written, learners=16, steps=40) <= 1e-5
+
+
+def test_what_is_left_when_idle_is_small_and_takes_only_days(made: tuple[Policy, bytes]) -> None:
+    import onnx
+
+    whole, left = onnx.load_from_string(made[1]), onnx.load_from_string(idle(made[1]))
+    onnx.checker.check_model(left)
+    assert len(left.graph.node) < 0.75 * len(whole.graph.node)
+    assert [one.name for one in left.graph.input if one.name.startswith("event.")] == ["event.days"]
+    assert {one.name for one in left.graph.output} >= {*Answer._fields, "record.day'"}
+    assert "record.step'" not in {one.name for one in left.graph.output}
+
+
+def test_parity_notices_what_is_wrong_when_idle(
+    onboarding: World, made: tuple[Policy, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx
+
+    def older(written: bytes) -> bytes:
+        """A graph in which twice as much time passes."""
+        model = onnx.load_from_string(idle(written))
+        for node in model.graph.node:
+            node.input[:] = ["twice" if name == "event.days" else name for name in node.input]
+        model.graph.node.insert(0, onnx.helper.make_node("Add", ["event.days", "event.days"], ["twice"]))
+        changed: bytes = model.SerializeToString()
+        return changed
+
+    monkeypatch.setattr(graph_module, "idle", older)
+    assert parity(onboarding.observer, made[0], made[1]) > 1e-3
 
 
 def test_parity_notices_another_policy(onboarding: World, made: tuple[Policy, bytes]) -> None:

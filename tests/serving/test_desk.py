@@ -234,6 +234,17 @@ def test_a_changed_byte_and_a_missing_graph_are_refused(bundle: PolicyBundle, fo
         Engine.load(tmp_path)
 
 
+def test_a_bundle_without_the_idle_graph_is_served_the_same(engine: Engine) -> None:
+    assert engine.idle is not None
+    record = engine.enrol(None, 300.0, [(engine.names[0], 1.0), (engine.names[1], 0.0)])
+    runs = [Engine.step(one, record, [Happening(2.5)]) for one in (engine, replace(engine, idle=None))]
+    for a, b in ((runs[0][0], runs[1][0]), (runs[0][1]._asdict(), runs[1][1]._asdict())):
+        assert a.keys() == b.keys()
+        for name, value in a.items():
+            np.testing.assert_allclose(value, b[name], atol=1e-6)
+    assert float(runs[0][0]["record.day"][0]) == pytest.approx(2.5 + float(record["record.day"][0]))
+
+
 def test_sampling_is_the_same_idea_in_both_places() -> None:
     """Inversion in the environment and at the desk pick the same activity for the same number."""
     p = torch.tensor([[0.0, 0.25, 0.5, 0.25]])

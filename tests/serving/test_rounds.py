@@ -129,39 +129,6 @@ def test_a_failed_write_acknowledges_nothing(desk_of_four: Desk, monkeypatch: py
         asyncio.run(turn.take(Decide(T, "d", "ada")))
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "kind"),
-    [
-        ("/decisions", b'{"request":"1","learner":"ada","k":3}', "application/json"),
-        ("/decisions", b'{"request":"1","learner":"ada","k":3', "application/json"),
-        ("/decisions", b'{"request":"1","learner":"ada","k":1e999}', "application/json"),
-        ("/decisions", b'{"request":"1","learner":"ada","days":NaN}', "application/json"),
-        ("/decisions", b'{"request":"1","learner":"\\ud800"}', "application/json"),
-        ("/decisions", b'{"request":"1","learner":"ada"}', "text/plain"),
-        ("/decisions", b"", "application/json"),
-        ("/decisions", b"\xff\xfe", "application/json"),
-        ("/decisions", b"[1]", "application/json"),
-        ("/events", b'{"request":"1","learner":"nobody"}', "application/json"),
-        ("/events", b'{"request":"1","learner":"ada","activity":"nothing"}', "application/json; charset=utf-8"),
-        ("/events", b'{"request":"1","learner":"ada","correct":true,"accepted":"no"}', "application/json"),
-        ("/events", b'{"request":"enrol-ada","learner":"ada"}', "application/json"),
-    ],
-)
-def test_the_swift_door_says_what_the_framework_says(desk_of_four: Desk, path: str, body: bytes, kind: str) -> None:
-    key = issue(desk_of_four.store, T, "app", "app")
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": kind}
-    watch = application(desk_of_four)
-    swift: Any = watch.app
-    with TestClient(watch) as client:
-        assert client.get("/bundle", headers=headers).status_code == 200  # now the key is known
-        quick = client.post(path, content=body, headers=headers)
-        swift.doors.clear()
-        slow = client.post(path, content=body, headers=headers)
-    assert (quick.status_code, quick.json()) == (slow.status_code, slow.json())
-    assert quick.headers["content-type"] == slow.headers["content-type"]
-    assert quick.status_code in (200, 404, 409, 422)
-
-
 def test_each_request_leaves_one_line_that_says_who_read_whom(desk_of_four: Desk) -> None:
     out = io.StringIO()
     headers = {"Authorization": f"Bearer {issue(desk_of_four.store, T, 'coach', 'Grace')}"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -75,6 +75,30 @@ def test_grouped_transactions_reach_the_disk_with_one_commit(store: Store, url: 
         other.rollback()
         store.commit()
         assert other.execute("SELECT count(*) FROM ledger").fetchone() == (9,)
+    assert store.verify() is None
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_fault_takes_back_what_was_done_since_its_own_beginning(store: Store, first: bool) -> None:
+    store.grouped = True
+    if not first:
+        with store.transaction():
+            store.append("t", "l", "event", "stands", 9.0, {})
+
+    def outer() -> None:
+        with store.transaction():
+            store.append("t", "l", "event", "outer", 9.0, {})
+            with suppress(RuntimeError):
+                fails(store, "inner")
+            assert [line.request for line in store.ledger("t", "l")][-1] == "outer"
+            raise KeyError
+
+    with suppress(KeyError):
+        outer()
+    with store.transaction():
+        store.append("t", "l", "event", "next", 9.0, {})
+    store.commit()
+    assert [line.request for line in store.ledger("t", "l")] == (["next"] if first else ["stands", "next"])
     assert store.verify() is None
 
 
