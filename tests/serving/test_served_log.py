@@ -33,6 +33,7 @@ from trailmark.experiments.serving.handover import HandOver
 from trailmark.experiments.serving.store import Store
 
 LEARNERS = int(os.environ.get("TRAILMARK_SERVED", "120"))
+pytestmark = pytest.mark.timeout(1800 if "TRAILMARK_SERVED" in os.environ else 300)
 PEOPLE = 0.2
 
 
