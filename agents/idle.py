@@ -29,12 +29,16 @@ def idle(written: bytes) -> bytes:
         known = [truth.get(name) for name in said]
         if node.op_type == "GreaterOrEqual" and said[0] == GIVEN and _is_zero(constants.get(said[1])):
             truth[out] = False
+            nodes.append(node)  # for who reads it as a number; else it falls away below
         elif node.op_type in _SHAPES and known[0] is not None:
             truth[out] = known[0]
+            nodes.append(node)
         elif node.op_type == "Not" and known[0] is not None:
             truth[out] = not known[0]
-        elif node.op_type == "And" and False in known:
-            truth[out] = False
+            nodes.append(node)
+        elif (node.op_type == "And" and False in known) or (node.op_type == "Or" and True in known):
+            truth[out] = node.op_type == "Or"
+            nodes.append(node)
         elif node.op_type == "And" and True in known:
             same[out] = said[1 - known.index(True)]
         elif node.op_type == "Or" and False in known:

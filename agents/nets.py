@@ -173,7 +173,7 @@ class NetPolicy(Policy):
 
 @dataclass(frozen=True, eq=False)
 class HalfPolicy(Policy):
-    """The masked softmax of a frozen network in bfloat16, for acting while it learns; nobody is served by it."""
+    """The masked softmax of a frozen network in bfloat16: how it acts while it learns; `decide` returns another."""
 
     layers: Layers  # bfloat16
     tanh: bool

@@ -13,6 +13,9 @@ from .keys import Caller
 from .swift import Door
 from .watch import Watch
 
+_MOST = 1 << 20  # bytes of requests that one connection may send ahead of their answers
+_AHEAD = 4096  # requests that one connection may send ahead of their answers
+
 
 class Asked(NamedTuple):
     """A plain request that waits for its answer."""
@@ -48,10 +51,16 @@ class Line(HttpToolsProtocol):
         if self._asked is not None:
             self._held += data
             self.flow.pause_reading()
+            if len(self._held) > _MOST:  # every answer resumes reading: who never waits for one would fill the memory
+                self.transport.abort()
             return
         if self._held:
             data, self._held = self._held + data, b""
-        if not self._taken(data):
+        try:
+            taken = self._taken(data)
+        except Exception:  # the framework meets it again, and says so
+            taken = False
+        if not taken:
             self._on(data)
 
     def on_message_begin(self) -> None:
@@ -72,6 +81,8 @@ class Line(HttpToolsProtocol):
 
     def _on(self, data: bytes) -> None:
         super().data_received(data)
+        if len(self.pipeline) > _AHEAD:
+            self.transport.abort()
         if self._leaving:
             super().shutdown()
 

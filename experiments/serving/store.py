@@ -13,27 +13,10 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
+from .tables import PRAGMAS, TABLES
+
 SCHEMA = 1
 GENESIS = "0" * 64
-_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS head (id INTEGER PRIMARY KEY, seq BIGINT NOT NULL, hash TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS ledger (
-    seq {number} PRIMARY KEY, tenant TEXT NOT NULL, learner TEXT, kind TEXT NOT NULL, request TEXT NOT NULL,
-    time DOUBLE PRECISION NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (tenant, request)
-);
-CREATE INDEX IF NOT EXISTS ledger_learner ON ledger (tenant, learner, seq);
-CREATE TABLE IF NOT EXISTS learners (
-    tenant TEXT NOT NULL, id TEXT NOT NULL, bundle TEXT NOT NULL, record {bytes} NOT NULL,
-    seen DOUBLE PRECISION NOT NULL, state TEXT NOT NULL, attention TEXT, PRIMARY KEY (tenant, id)
-);
-DROP INDEX IF EXISTS learners_attention;
-CREATE TABLE IF NOT EXISTS keys (digest TEXT PRIMARY KEY, tenant TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL);
-"""
-# So a savepoint makes no file, and pages that change again and again are copied back less often.
-_PRAGMAS = (
-    "journal_mode=WAL synchronous=FULL foreign_keys=ON cache_size=-8000 temp_store=MEMORY wal_autocheckpoint=4000"
-)
 
 
 class StoreError(ValueError):
@@ -115,7 +98,7 @@ class Store:
             except psycopg.Error as error:
                 raise StoreError(f"no PostgreSQL answers at the store's address: {error}") from error
             faults: tuple[type[Exception], ...] = (psycopg.Error,)
-            tables = _TABLES.format(bytes="BYTEA", number="BIGINT")
+            tables = TABLES.format(bytes="BYTEA", number="BIGINT")
         else:
             path, faults = Path(url.removeprefix("sqlite:///")), (sqlite3.Error,)
             try:
@@ -124,7 +107,7 @@ class Store:
             except (OSError, sqlite3.Error) as error:
                 raise StoreError(f"{path}: cannot be opened as a store ({error})") from error
             store = Store(connection, "?")
-            tables = _TABLES.format(bytes="BLOB", number="INTEGER")  # so named, it is the row's own number
+            tables = TABLES.format(bytes="BLOB", number="INTEGER")  # so named, it is the row's own number
         try:
             found = store._prepared(tables)
         except faults as error:
@@ -139,7 +122,7 @@ class Store:
     def _prepared(self, tables: str) -> str:
         """Make what is missing and return the schema."""
         if self.mark == "?":
-            for pragma in _PRAGMAS.split():
+            for pragma in PRAGMAS.split():
                 self.connection.execute(f"PRAGMA {pragma}")
         self._begin()
         for statement in filter(str.strip, tables.split(";")):
@@ -152,10 +135,12 @@ class Store:
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> None:
         """Execute one statement; its parameters are written as `?`."""
+        self._hold()
         self.connection.execute(statement.replace("?", self.mark), values)
 
     def run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Execute one statement for each row of parameters, which are written as `?`."""
+        self._hold()
         cursor = self.connection.cursor()
         cursor.executemany(statement.replace("?", self.mark), rows)
         cursor.close()
@@ -173,8 +158,13 @@ class Store:
         first = self._head is None  # then there is nothing before it that a fault must spare
         if first:
             self._begin()
-            self._head = self._last()
+            try:
+                self._head = self._last()
+            except BaseException:
+                self._undo("ROLLBACK")
+                raise
         else:
+            self._hold()
             self.connection.execute("SAVEPOINT work")
         before, self._depth = self._head, self._depth + 1
         try:
@@ -185,10 +175,7 @@ class Store:
                 self.connection.execute("RELEASE SAVEPOINT work")
         except BaseException:
             self._head = None if first else before
-            with suppress(Exception):  # the first fault is the one to tell
-                self.connection.execute("ROLLBACK" if first else "ROLLBACK TO SAVEPOINT work")
-                if not first:
-                    self.connection.execute("RELEASE SAVEPOINT work")
+            self._undo(*(["ROLLBACK"] if first else ["ROLLBACK TO SAVEPOINT work", "RELEASE SAVEPOINT work"]))
             raise
         finally:
             self._depth -= 1
@@ -202,8 +189,7 @@ class Store:
             try:
                 self.connection.execute("COMMIT")
             except BaseException:
-                with suppress(Exception):  # the first fault is the one to tell
-                    self.connection.execute("ROLLBACK")
+                self._undo("ROLLBACK")
                 raise
 
     def append(
@@ -226,7 +212,21 @@ class Store:
     def _begin(self) -> None:
         self.connection.execute("BEGIN IMMEDIATE" if self.mark == "?" else "BEGIN")
         if self.mark != "?":
-            self.connection.execute("SELECT pg_advisory_xact_lock(7364)")
+            try:
+                self.connection.execute("SELECT pg_advisory_xact_lock(7364)")
+            except BaseException:
+                self._undo("ROLLBACK")
+                raise
+
+    def _hold(self) -> None:
+        """Raise StoreError where SQLite took a whole transaction back by itself, as it does when the disk is full."""
+        if self._head is not None and self.mark == "?" and not self.connection.in_transaction:
+            raise StoreError("the database took back all that was to be written together; is its disk full?")
+
+    def _undo(self, *statements: str) -> None:
+        with suppress(Exception):  # the first fault is the one to tell
+            for statement in statements:
+                self.connection.execute(statement)
 
     def _last(self) -> tuple[int, str]:
         found = self.rows("SELECT seq, hash FROM head WHERE id = 1")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from trailmark.agents import ppo
 from trailmark.agents.loop import gather
 from trailmark.agents.nets import MLP, pieces, run
 from trailmark.agents.ppo import PPO
@@ -289,6 +290,20 @@ def test_the_written_out_gradient_of_the_layers_is_autograds(tanh: bool) -> None
         found.append(torch.autograd.grad((forward(x) * weights).sum(), [x, *net.parameters()]))
     for mine, expected in zip(*found, strict=True):
         torch.testing.assert_close(mine, expected)
+
+
+def test_it_acts_in_half_precision_as_it_decides(onboarding: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ppo, "fast_half", lambda: True)
+    room = Classroom(onboarding, 0, 0, 64)
+    agent = PPO(onboarding.observer.space, standardise=True, rate=0.03)
+    for seed in range(3):
+        agent.learn(gather(room, agent.behave(), 10), seed)
+    seen = room.observation
+    acts, decides = agent.behave()(seen), agent.decide()(seen)
+    assert float(decides.amax(1).mean()) > 0.2, "it has opinions"
+    assert not torch.equal(acts, decides)
+    torch.testing.assert_close(acts, decides, atol=0.02, rtol=0.0)
+    assert bool((acts[~seen.mask] == 0).all())
 
 
 def test_standardised_features_have_mean_0_and_deviation_1_and_the_policy_knows(onboarding: World) -> None:

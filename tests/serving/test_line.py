@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from trailmark.experiments.serving import line
 from trailmark.experiments.serving.app import application
 from trailmark.experiments.serving.desk import Desk
 from trailmark.experiments.serving.keys import issue
@@ -27,7 +28,8 @@ class Wire(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.got, self.closed = b"", False
+        self.got, self.closed, self.aborted = b"", False, False
+        self.reading = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.got += bytes(data)
@@ -38,11 +40,14 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closed
 
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
     def pause_reading(self) -> None:
-        pass
+        self.reading = False
 
     def resume_reading(self) -> None:
-        pass
+        self.reading = True
 
     def answers(self) -> list[Answer]:
         """Return (status, headers, body) of each answer that is whole."""
@@ -242,15 +247,73 @@ def test_who_asked_before_the_end_is_answered(desk: Desk, head: Callable[..., by
 
 def test_who_has_gone_away_is_kept_in_the_ledger(desk: Desk, head: Callable[..., bytes]) -> None:
     async def talk() -> None:
+        faults = list[Any]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
         for name in (b"ada", b"nobody"):
             ends, body = Ends(desk), b'{"request":"%s","learner":"%s"}' % (name, name)
             ends.line.data_received(head("/decisions", len(body)) + body)
             ends.wire.close()
             ends.line.connection_lost(None)
             assert await ends.settled(0) == []
+            assert faults == []
 
     asyncio.run(talk())
     assert desk.store.request(T, "ada") is not None
+
+
+def test_a_connection_sends_only_so_much_ahead(
+    desk: Desk, head: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "_MOST", 2000)
+    monkeypatch.setattr(line, "_AHEAD", 3)
+    plain = head("/decisions", len(BODY)) + BODY
+    framework = head("/decisions", len(BODY), "Te: trailers\r\n") + BODY
+
+    async def talk() -> None:
+        ends = Ends(desk)
+        ends.line.data_received(plain + plain)
+        assert ends.wire.reading
+        ends.line.data_received(plain)
+        assert not ends.wire.reading, "one waits for its answer"
+        assert [status for status, _, _ in await ends.settled(3)] == [200] * 3
+        assert ends.wire.reading
+        for whole in (plain, framework):
+            ends = Ends(desk)
+            ends.line.data_received(whole)
+            ends.line.data_received(whole * 2)
+            assert not ends.wire.aborted
+            ends.line.data_received(whole * 20)
+            assert ends.wire.aborted
+
+    asyncio.run(talk())
+
+
+def test_a_store_that_fails_when_a_key_is_looked_up_is_told(desk: Desk, head: Callable[..., bytes]) -> None:
+    whole = head("/decisions", len(BODY)) + BODY
+    desk.store.connection.execute("ALTER TABLE keys RENAME TO lost")
+    ((status, _, _),), asked = said(desk, [whole])
+    assert (status, asked) == (500, True)
+
+
+def test_a_connection_that_is_silent_is_closed_and_one_that_waits_is_not(
+    desk: Desk, head: Callable[..., bytes]
+) -> None:
+    whole = head("/decisions", len(BODY)) + BODY
+
+    async def talk() -> None:
+        ends = Ends(desk)
+        ends.line.timeout_keep_alive = 0.05
+        ends.line.data_received(whole)
+        assert len(await ends.settled(1)) == 1
+        ends.line.data_received(whole[:-3])  # the head is whole and known: it has begun
+        await asyncio.sleep(0.15)
+        assert not ends.wire.closed
+        ends.line.data_received(whole[-3:])
+        assert len(await ends.settled(2)) == 2
+        await asyncio.sleep(0.15)
+        assert ends.wire.closed
+
+    asyncio.run(talk())
 
 
 def test_each_answer_is_counted_and_logged(desk: Desk, head: Callable[..., bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +154,44 @@ class FullOnce:
         if statement == "COMMIT":
             raise OSError("disk is full")
         return self.connection.execute(statement)  # type: ignore[attr-defined]
+
+
+def test_a_full_disk_leaves_nothing_and_the_chain_whole(tmp_path: Path) -> None:
+    """SQLite takes back the whole transaction then, and would write what follows each by itself."""
+    store = Store.open(str(tmp_path / "s.db"))
+    store.grouped = True
+    (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
+    store.connection.execute(f"PRAGMA max_page_count = {pages + 3}")
+    told = 0
+    for i in range(40):
+        try:
+            with store.transaction():
+                store.append("t", "l", "event", f"r{i}", 0.0, {"text": "x" * 2000})
+        except (StoreError, sqlite3.Error):
+            told += 1
+    assert told > 30
+    with pytest.raises(sqlite3.Error):
+        store.commit()
+    assert store.verify() is None
+    assert store.head()[0] == 0
+    store.connection.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    with store.transaction():
+        store.append("t", "l", "event", "later", 0.0, {})
+    store.close()
+    assert [line.request for line in Store.open(str(tmp_path / "s.db")).ledger("t")] == ["later"]
+
+
+def test_a_transaction_that_could_not_begin_is_not_left_open(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Store) -> tuple[int, str]:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_last", broken)
+        with pytest.raises(sqlite3.OperationalError, match="disk"), store.transaction():
+            raise AssertionError("it has not begun")
+    with store.transaction():
+        store.append("t", "l", "event", "later", 0.0, {})
+    assert store.verify() is None
 
 
 def test_two_writers_share_one_chain(store: Store, url: str) -> None:
