@@ -187,6 +187,8 @@ class Decisions:
         """Return a column that the user named. Raises: DataError with the nearest name when there is none such."""
         if name not in self.frame:
             near = did_you_mean(name, self.frame.columns)
+            if name == "reward" and "goal_gain" in self.frame:
+                near = "A server's log has goal_gain: name that one (reward=goal_gain, offline.reward=goal_gain). "
             raise DataError(
                 f"no column '{name}' for {what}",
                 self.name,

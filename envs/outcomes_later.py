@@ -50,7 +50,7 @@ class Retention(Outcome):
     days: float = 30.0
     course: float = 0.0
     title: ClassVar[str] = "Retention"
-    unit: ClassVar[str] = "mean mastery of goal skills some weeks later, end minus start"
+    unit: ClassVar[str] = "mean mastery of goal skills so many days later, end minus start"
 
     def __call__(self, student: Student, start: State, before: State, response: Response, after: State) -> Tensor:
         then, now = _ahead(self.days, self.course, response)

@@ -22,7 +22,8 @@ def level(found: Json) -> str:
     """Return `not valid` where the gate or sanity fails, `comparative` with 17 effects or more, else `exploratory`.
 
     What is lost on other learners speaks against judging policies here and not against training them here, as long as
-    some of it is surely kept (Doroudi, Aleven and Brunskill 2019): `training` in place of `comparative`.
+    some of it is surely kept (Doroudi, Aleven and Brunskill 2019): `training` in place of `comparative`. So it is where
+    nobody has tried.
     """
     failed = [r for r in found["gate"] if not r["passed"]]
     lost = [r for r in failed if r["name"] == EXPLOITATION]
@@ -31,7 +32,12 @@ def level(found: Json) -> str:
         return "not valid"
     if sum(e["passed"] for e in found["effects"]) < ENOUGH:
         return "exploratory"
-    return "training" if lost else "comparative"
+    return "training" if lost or untried(found) else "comparative"
+
+
+def untried(found: Json) -> bool:
+    """Return whether nobody tried if agents exploit these learners."""
+    return all(r["name"] != EXPLOITATION or r["missing"] for r in found["gate"])
 
 
 def counted(found: Json) -> tuple[int, int]:
@@ -53,6 +59,8 @@ def reasons(found: Json) -> list[str]:
     """Return what speaks against these learners, the gravest first."""
     said = [f"Not {r['name'].removeprefix('not ')}: {r['words']}." for r in found["gate"] if not r["passed"]]
     said = [text.replace("Not exploitable", "Exploitable") for text in said]
+    if untried(found):
+        said.append("Not tried: whether agents exploit what is peculiar to these learners (the full card does).")
     said += [f"Sanity: {c['what']} is {_text(c['ours']['value'])}." for c in found["sanity"] if not c["passed"]]
     effects = {e["name"]: e for e in found["effects"]}
     lost = [name for name in SPACING if not effects[name]["missing"] and not effects[name]["passed"]]

@@ -11,6 +11,8 @@ import rich.console
 import rich.table
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+_NARROW, _COLUMN = 78, 15  # characters of a table with the primary outcome only, and of each further outcome
+
 
 class Console:
     """Lines, progress bars and one short table on standard output; bars only where there is a terminal."""
@@ -73,23 +75,23 @@ class Console:
             self.say(f"goodhart: {text}")
 
     def table(self, found: dict[str, Any]) -> None:
-        """Print the outcome of each policy with its interval, best first."""
+        """Print the outcome of each policy with its interval, best first, and as many others as there is room for."""
         primary = next(o for o in found["outcomes"] if o["name"] == found["primary"])
+        others = [o for o in found["outcomes"] if o is not primary]
+        shown = [primary, *others[: max(0, (self._out.width - _NARROW) // _COLUMN)]]
         grid = rich.table.Table(
             title=f"{primary['title']} ({primary['unit']}), "
             f"{found['eval_seeds']} x {found['eval_learners']} fresh learners"
         )
         grid.add_column("policy", no_wrap=True)
-        grid.add_column("kind")
-        for outcome in found["outcomes"]:
-            grid.add_column(
-                outcome["title"] + (" [95%]" if outcome["name"] == primary["name"] else ""), justify="right"
-            )
-        grid.add_column("legal", justify="right")
+        grid.add_column("kind", no_wrap=True)
+        for outcome in shown:
+            grid.add_column(outcome["title"] + " [95%]" * (outcome is primary), justify="right")
+        grid.add_column("legal", justify="right", no_wrap=True)
         sign = -1.0 if primary["higher_is_better"] else 1.0
         for row in sorted(found["policies"], key=lambda r: sign * r["values"][primary["name"]]["value"]):
             cells = []
-            for outcome in found["outcomes"]:
+            for outcome in shown:
                 v = row["values"][outcome["name"]]
                 both = f" [{v['low']:.4f}, {v['high']:.4f}]" if outcome["name"] == primary["name"] else ""
                 cells.append(f"{v['value']:.4f}{both}" if both else f"{v['value']:.3g}")
@@ -106,4 +108,4 @@ class Console:
             d = row["difference"]
             if d:
                 self.say(f"{row['name']} minus {d['against']}: {d['value']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]")
-        self.say("* the best heuristic")
+        self.say("* the best heuristic" + "; the report shows all outcomes" * (len(shown) <= len(others)))

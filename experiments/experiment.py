@@ -255,8 +255,8 @@ class Experiment:
     def _goodhart(self, world: World, agent: Agent, plays: dict[str, list[Play]]) -> dict[str, Any] | None:
         """Train and play the agent on mere activity; None where nothing learns or nobody wants to know."""
         names = goodhart.proxies(world, [played for several in plays.values() for played in several])
-        if not (self.cfg.goodhart.cohorts and names and agent.state()):
-            return None
+        if not (self.cfg.goodhart.cohorts and names and agent.state()) or self.cfg.offline.log is not None:
+            return None  # a log was rewarded once and for all
         seeds = ev.populations(self.cfg.seed, self.cfg.evaluation.seeds)
         with self.console.progress("reward mere activity", 1 + len(names)) as advance:
             return goodhart.measure(self.cfg, world, names, seeds, self.run_.folder / "goodhart", advance)

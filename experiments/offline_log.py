@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .console import Console
 
 
+FEW = 100  # learners; with fewer a log teaches mostly noise
+
+
 def demand(cfg: DictConfig) -> None:
     """ConfigError when the agent learns from a log only and none is named, or none is there."""
     log, agent = cfg.offline.log, resolve(str(cfg.agent._target_), "agent", cfg.allow)
@@ -53,6 +56,13 @@ def logged(cfg: DictConfig, world: World, known: Facts, console: Console) -> Log
             found = decided(world, Decisions.load(o.log, world.observer.catalog), o.reward, cfg.seed)
     else:
         found = Logged.load(Path(o.log), world.observer)
+    agent, learners = resolve(str(cfg.agent._target_), "agent", cfg.allow), found.steps.alive.shape[0]
+    if not getattr(agent, "offline", False):
+        found.about["notes"].append(
+            f"{cfg.agent_name} is made to learn from its own steps; for logs: bc, bcq, cql, iql"
+        )
+    if learners < FEW:
+        found.about["notes"].append(f"the log has {learners} learners: too few to trust what is learnt from them")
     for note in found.about["notes"]:
         console.say(f"  note: {note}")
     return found

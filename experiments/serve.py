@@ -51,6 +51,7 @@ def main(words: list[str]) -> None:
     from .serving.store import Store, StoreError
 
     try:
+        engine = Engine.load(args.bundle) if args.bundle else None  # before a store is made and a key is shown
         store = Store.open(args.store)
         if args.verify:
             fault, (lines, head) = store.verify(args.head), store.head()
@@ -68,7 +69,6 @@ def main(words: list[str]) -> None:
         if not store.rows("SELECT 1 FROM keys"):
             print(f"no keys yet; an admin key of tenant {args.tenant!r}, shown this once:")
             print(issue(store, args.tenant, "admin", "first admin"), flush=True)
-        engine = Engine.load(args.bundle)
     except (EngineError, StoreError) as error:
         from .compose import complain
 

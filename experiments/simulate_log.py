@@ -38,6 +38,8 @@ def main(words: list[str]) -> None:
     from .evidence.gather import gather_log
     from .runs import RunError, find, read_config
 
+    if not args.to.endswith(".parquet"):
+        parser.error(f"--to {args.to}: say a name that ends in .parquet")
     torch.set_num_threads(1)
     console = Console()
     try:

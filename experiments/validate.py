@@ -90,7 +90,8 @@ def main(words: list[str]) -> None:
     }
     found["verdict"] = {"level": level(found), "sentence": sentence(found), "reasons": reasons(found)}
     _show(console, found)
-    folder = args.to or Path(cfg.output) / "validity" / name.replace("(", "-").rstrip(")")
+    own = name.replace("(", "-").rstrip(")") + ("-quick" if args.quick else "")
+    folder = args.to or Path(cfg.output) / "validity" / own
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "card.json", found)

@@ -64,8 +64,9 @@ def doubts(evaluation: Json) -> list[str]:
     auc, floors = read_interval(tracer.get("auc")), [float(f["auc"]) for f in tracer.get("floors", {}).values()]
     if auc and floors and auc.low <= max(floors):
         found.append(
-            f"The learner model is hardly better than a floor (AUC {span_text(auc)} against {max(floors):.3f}): "
-            "learners simulated from it may not learn as people do."
+            f"The belief about learners predicts {'worse' if auc.high < max(floors) else 'no better'} than a floor "
+            f"(AUC {span_text(auc)} against {max(floors):.3f}): what policies see of a learner may mislead them, and "
+            "learners simulated from such a model may not learn as people do."
         )
     if evaluation["eval_seeds"] < FEW_SEEDS:
         found.append(f"Only {count_text(evaluation['eval_seeds'], 'evaluation seed')}: at least {FEW_SEEDS} are usual.")

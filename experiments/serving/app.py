@@ -6,7 +6,7 @@ from importlib import resources
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from pydantic_core import to_json
 
@@ -59,7 +59,8 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
         async def whose(request: Request, authorization: Annotated[str | None, Header()] = None) -> Caller:
             found = callers.of(authorization or "")
             if found is None:
-                raise HTTPException(401, "say Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+                said = "this key is unknown or revoked" if authorization else "say Authorization: Bearer KEY"
+                raise HTTPException(401, said, {"WWW-Authenticate": "Bearer"})
             request.scope["caller"] = found
             if not found.may(role):
                 raise HTTPException(403, f"this needs the role {role}")
@@ -212,6 +213,11 @@ def application(desk: Desk, limit: int = LIMIT, log: Log | None = None) -> Watch
         return _said({"fault": fault, "lines": lines, "head": digest})
 
     page = resources.files("trailmark.experiments.serving").joinpath("console.html").read_text()
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        """Whoever comes without an address is a person."""
+        return RedirectResponse("/console")
 
     @app.get("/console", response_class=HTMLResponse)
     async def console() -> HTMLResponse:

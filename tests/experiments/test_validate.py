@@ -109,7 +109,10 @@ def found(**changes: Any) -> dict[str, Any]:
     effects = [effect_json(Effect(f"V{i}", f"title {i}", "1", (ok,))) for i in range(1, 21)]
     return {
         "student": "SSR",
-        "gate": [{"name": "local", "check": check_json(ok), "passed": True, "words": "w", "missing": ""}],
+        "gate": [
+            {"name": name, "check": check_json(ok), "passed": True, "words": "w", "missing": ""}
+            for name in ("local", EXPLOITATION)
+        ],
         "sanity": [check_json(ok)],
         "effects": effects,
         "classifier": {"missing": "no log"},
@@ -131,6 +134,9 @@ def test_the_verdict_follows_the_card() -> None:
     assert level(found(gate=[bad])) == "not valid"
     assert reasons(found(gate=[bad]))[0] == "Not local: everything moves."
     kept = check_json(Check("share kept", Value(0.3, 0.2, 0.4), 0.5, 100.0))
+    quick = found(gate=fine["gate"][:1])
+    assert level(quick) == "training", "nobody tried"
+    assert "Not tried" in reasons(quick)[0]
     lost = {"name": EXPLOITATION, "check": kept, "passed": False, "words": "gone", "missing": ""}
     assert level(found(gate=[lost])) == "training"
     assert level(found(gate=[lost], effects=four)) == "exploratory"
