@@ -51,7 +51,6 @@ def main(words: list[str]) -> None:
     from .serving.store import Store, StoreError
 
     try:
-        engine = Engine.load(args.bundle) if args.bundle else None  # before a store is made and a key is shown
         store = Store.open(args.store)
         if args.verify:
             fault, (lines, head) = store.verify(args.head), store.head()
@@ -66,6 +65,8 @@ def main(words: list[str]) -> None:
             except LookupError as error:
                 raise StoreError(str(error)) from error
             return
+        engine = Engine.load(args.bundle)  # what cannot be served burns no key
+        _free(parser, args.host, args.port)
         if not store.rows("SELECT 1 FROM keys"):
             print(f"no keys yet; an admin key of tenant {args.tenant!r}, shown this once:")
             print(issue(store, args.tenant, "admin", "first admin"), flush=True)
@@ -98,6 +99,19 @@ def main(words: list[str]) -> None:
         proxy_headers=False,  # nobody asks for the client's address
         timeout_graceful_shutdown=20,
     )
+
+
+def _free(parser: argparse.ArgumentParser, host: str, port: int) -> None:
+    """End with a word on it where the address cannot be listened at."""
+    import socket
+
+    try:
+        kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        parser.error(f"http://{host}:{port}: {error.strerror}; choose another with --host or --port")
 
 
 def _port(word: str) -> int:

@@ -35,6 +35,7 @@ def test_what_cannot_be_served_is_said_in_one_line(tmp_path: Path, capsys: pytes
     assert "from 0 to 65535" in refused(serve, ["nowhere", "--port", "99999"], capsys)
     assert "say the folder" in refused(serve, [], capsys)
     assert "a bundle that trailmark exported?" in refused(serve, ["nowhere", "--store", f"{tmp_path}/s.db"], capsys)
+    assert not Store.open(f"{tmp_path}/s.db").rows("SELECT 1 FROM keys"), "the first key is still to be shown"
     assert "a bundle that trailmark exported?" in refused(bench, [str(tmp_path / "nowhere")], capsys)
 
 
