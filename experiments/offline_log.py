@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from ..data.decisions import Decisions
 from ..data.errors import DataError
 from .build import ConfigError, resolve
 from .evidence.replay import replay
+from .verdict import count_text
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -56,13 +58,12 @@ def logged(cfg: DictConfig, world: World, known: Facts, console: Console) -> Log
             found = decided(world, Decisions.load(o.log, world.observer.catalog), o.reward, cfg.seed)
     else:
         found = Logged.load(Path(o.log), world.observer)
-    agent, learners = resolve(str(cfg.agent._target_), "agent", cfg.allow), found.steps.alive.shape[0]
+    agent, learners, notes = resolve(str(cfg.agent._target_), "agent", cfg.allow), len(found.steps.alive), []
     if not getattr(agent, "offline", False):
-        found.about["notes"].append(
-            f"{cfg.agent_name} is made to learn from its own steps; for logs: bc, bcq, cql, iql"
-        )
+        notes.append(f"{cfg.agent_name} is made to learn from its own steps; for logs: bc, bcq, cql, iql")
     if learners < FEW:
-        found.about["notes"].append(f"the log has {learners} learners: too few to trust what is learnt from them")
+        notes.append(f"the log has {count_text(learners, 'learner')}: too few to trust what is learnt from them")
+    found = replace(found, about={**found.about, "notes": [*found.about["notes"], *notes]})
     for note in found.about["notes"]:
         console.say(f"  note: {note}")
     return found

@@ -36,7 +36,8 @@ CONFIGS = Path(trailmark.configs.__path__[0])
 AGENTS, TRACERS = (sorted(p.stem for p in (CONFIGS / group).glob("*.yaml")) for group in ("agent", "tracer"))
 WINDOW = 3  # latest answers in a record, for those that read them
 # The same classes, smaller: a graph holds every step of a search and every answer that is read.
-SMALL_AGENTS: dict[str, dict[str, Any]] = {"belief_beam": {"depth": 2, "width": 2}, "ppo_recurrent": {"window": WINDOW}}
+SMALL_AGENTS: dict[str, dict[str, Any]] = {"belief_beam": {"depth": 2, "width": 2}}
+SETTINGS = {"ppo_recurrent": [f"agent.encoder.window={WINDOW}"]}  # before they learn
 ATTENTION = {"width": 8, "heads": 2, "feed": 16, "length": 6, "epochs": 1}
 SMALL_TRACERS: dict[str, dict[str, Any]] = {
     "akt": ATTENTION,
@@ -63,10 +64,10 @@ class Each(Policy):
 
 
 @pytest.fixture(scope="module")
-def composed() -> Iterator[Callable[[str], Any]]:
-    def compose_one(change: str) -> Any:
+def composed() -> Iterator[Callable[..., Any]]:
+    def compose_one(*changes: str) -> Any:
         with initialize_config_module("trailmark.configs", version_base="1.3"):
-            cfg = compose("train", [change])
+            cfg = compose("train", [*changes])
         GlobalHydra.instance().clear()
         return cfg
 
@@ -79,26 +80,26 @@ def plain(onboarding: World) -> Observer:
     return replace(onboarding.observer, window=WINDOW)
 
 
-def fitted(composed: Callable[[str], Any], name: str) -> Tracer:
+def fitted(composed: Callable[..., Any], name: str) -> Tracer:
     log, catalog = Sample().load()
     made: Tracer = make(composed(f"tracer={name}").tracer)
     return replace(made, **SMALL_TRACERS.get(name, {})).fit(log, catalog)  # type: ignore[type-var]
 
 
-def taught(composed: Callable[[str], Any], observer: Observer, world: World, names: list[str]) -> dict[str, Policy]:
+def taught(composed: Callable[..., Any], observer: Observer, world: World, names: list[str]) -> dict[str, Policy]:
     """Return what each agent decides by after a few sessions, so that nothing is equal or nought by chance."""
     room = Classroom(replace(world, observer=observer), 0, 0, 16)
     steps = gather(room, RandomLegal(observer.space), 12)
     found = {}
     for name in names:
-        agent = make_agent(composed(f"agent={name}"), observer.space, observer)
+        agent = make_agent(composed(f"agent={name}", *SETTINGS.get(name, [])), observer.space, observer)
         agent.learn(steps, 0)
         policy: Any = agent.decide()
         found[name] = replace(policy, **SMALL_AGENTS[name]) if name in SMALL_AGENTS else policy
     return found
 
 
-def test_every_agent_exports(composed: Callable[[str], Any], plain: Observer, onboarding: World) -> None:
+def test_every_agent_exports(composed: Callable[..., Any], plain: Observer, onboarding: World) -> None:
     every = taught(composed, plain, onboarding, AGENTS)
     policies = {name: every[name] for name in {type(policy): name for name, policy in every.items()}.values()}
     try:
@@ -116,7 +117,7 @@ def test_every_agent_exports(composed: Callable[[str], Any], plain: Observer, on
 
 
 @pytest.mark.parametrize("name", TRACERS)
-def test_every_tracer_exports(composed: Callable[[str], Any], plain: Observer, onboarding: World, name: str) -> None:
+def test_every_tracer_exports(composed: Callable[..., Any], plain: Observer, onboarding: World, name: str) -> None:
     observer = replace(plain, tracer=fitted(composed, name), guards={})
     policy = taught(composed, observer, onboarding, ["ppo"])["ppo"]
     written, _ = graph(observer, policy)
@@ -127,7 +128,7 @@ def test_every_tracer_exports(composed: Callable[[str], Any], plain: Observer, o
 
 @pytest.mark.skipif("TRAILMARK_EXPORTS" not in os.environ, reason="every pair takes long; TRAILMARK_EXPORTS=all")
 @pytest.mark.parametrize("name", TRACERS)
-def test_every_pair_exports(composed: Callable[[str], Any], plain: Observer, onboarding: World, name: str) -> None:
+def test_every_pair_exports(composed: Callable[..., Any], plain: Observer, onboarding: World, name: str) -> None:
     observer = replace(plain, tracer=fitted(composed, name))
     policies = tuple(taught(composed, observer, onboarding, AGENTS).values())
     written, _ = graph(observer, Each(policies))

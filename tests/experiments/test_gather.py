@@ -26,6 +26,8 @@ def test_an_agent_learns_from_the_log_beside_its_policy(gathered) -> None:
     curve = found["learning_curve"]["steps"]
     assert len(curve) == 3
     assert curve[0] == 24 * 12, "an epoch sees every logged step once"
+    assert any("too few to trust" in text for text in found["warnings"])
+    assert found["goodhart"] is None
 
 
 def test_the_experiments_own_answers_can_be_learnt_from(gathered) -> None:

@@ -161,11 +161,11 @@ def test_the_card_of_cards_that_know_no_spacing(desk: Any) -> None:
     assert (done.status, done.err) == (0, "")
     assert "No spacing effect" in done.out
     assert "not applicable (nothing can be studied): V3" in done.out
-    card = json.loads((desk.folder / "runs" / "validity" / "EFC" / "card.json").read_text())
+    card = json.loads((desk.folder / "runs" / "validity" / "EFC-quick" / "card.json").read_text())
     assert [e["name"] for e in card["effects"]] == [f"V{i}" for i in range(1, 21)]
     assert {e["name"] for e in card["effects"] if not e["missing"] and not e["passed"]} == {"V1", "V5", "V18"}
     assert card["verdict"]["level"] == "exploratory"
-    page = (desk.folder / "runs" / "validity" / "EFC" / "card.html").read_text()
+    page = (desk.folder / "runs" / "validity" / "EFC-quick" / "card.html").read_text()
     assert "<script" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "No spacing effect" in page

@@ -72,7 +72,7 @@ def test_override_veto_pause_and_back(served: tuple[str, str, Desk], page: Page,
     page.goto(f"{url}/console")
     page.locator("#key").fill("a wrong key")
     page.keyboard.press("Enter")
-    page.get_by_text("Authorization").wait_for()
+    page.get_by_text("unknown or revoked").wait_for()
     page.locator("#key").fill(key)
     page.keyboard.press("Enter")
     page.locator("#queue").get_by_text("4 wrong answers in a row").wait_for()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from trailmark.agents.bundle import PolicyBundle
 from trailmark.experiments.bench_serve import main as bench
 from trailmark.experiments.decisions import main as export
 from trailmark.experiments.serve import main as serve
@@ -37,6 +39,17 @@ def test_what_cannot_be_served_is_said_in_one_line(tmp_path: Path, capsys: pytes
     assert "a bundle that trailmark exported?" in refused(serve, ["nowhere", "--store", f"{tmp_path}/s.db"], capsys)
     assert not Store.open(f"{tmp_path}/s.db").rows("SELECT 1 FROM keys"), "the first key is still to be shown"
     assert "a bundle that trailmark exported?" in refused(bench, [str(tmp_path / "nowhere")], capsys)
+
+
+def test_a_taken_port_is_said_before_a_key_is_shown(
+    bundle: PolicyBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle.export(tmp_path / "bundle")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = [str(tmp_path / "bundle"), "--store", f"{tmp_path}/s.db", "--port", port]
+        assert "choose another with --host or --port" in refused(serve, words, capsys)
+    assert not Store.open(f"{tmp_path}/s.db").rows("SELECT 1 FROM keys")
 
 
 def test_an_unreachable_postgresql_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

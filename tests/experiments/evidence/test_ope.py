@@ -280,7 +280,8 @@ def test_bundles_ruled_on_with_one_log_are_counted(finished) -> None:
         (("ope", "policy=nowhere", "log=x"), "no run 'nowhere'"),
         (("ope", "policy=latest", "log=x", "limits=1"), "say the least and the most"),
         (("ope", "policy=latest", "log=x", "limits=1,-1"), "the least comes first"),
-        (("simulate-log", "latest", "--to", "x", "--policy", "randm_legal"), "Did you mean 'random_legal'?"),
+        (("simulate-log", "latest", "--to", "x.csv"), "a name that ends in .parquet"),
+        (("simulate-log", "latest", "--to", "x.parquet", "--policy", "randm_legal"), "Did you mean 'random_legal'?"),
     ],
 )
 def test_faults_in_words_are_told(logged_run, words: tuple[str, ...], complaint: str) -> None:
